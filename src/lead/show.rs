@@ -1,0 +1,174 @@
+//! The referral resource as it is at an instant: stage applied, contact data hidden where `R-EXPIRY` says so, unknown fields kept.
+
+use serde_json::{Map, Value, json};
+
+use crate::lead::model::Lead;
+use crate::lead::stage::Stage;
+use crate::partner::record::Mailbox;
+use crate::time::Timestamp;
+
+/// A customer's contact as mails and lists show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownContact {
+    /// First and last name.
+    pub name: Option<String>,
+    /// As the record has it.
+    pub email: Option<String>,
+    /// As the record has it.
+    pub phone: Option<String>,
+}
+
+/// What stands where a name is hidden.
+const HIDDEN: &str = "(hidden)";
+
+impl Lead {
+    /// Returns the lead as `leads show --json` and the API answer it at `now`.
+    pub fn show(&self, now: Timestamp) -> Value {
+        let mut json = self.record_json();
+        let answer: Map<String, Value> = self
+            .answer
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let stage = self.stage_at(now);
+        let (status, substatus) = stage.wire();
+        json.insert("status".into(), status.into());
+        json.insert("substatus".into(), substatus.into());
+        if let Some(expires_at) = self.expires_at {
+            json.insert("expirationDateTime".into(), expires_at.to_string().into());
+        }
+        apply_answer(&mut json, &answer);
+        if self.is_contact_hidden_at(now) {
+            hide_contact(&mut json);
+        }
+        json.insert("posthorn".into(), self.own_fields(now, stage, &answer));
+        Value::Object(json)
+    }
+
+    /// What posthorn adds to the resource.
+    fn own_fields(&self, now: Timestamp, stage: Stage, answer: &Map<String, Value>) -> Value {
+        let mut own = json!({
+            "kind": self.kind.as_str(),
+            "isTest": self.kind == crate::lead::kind::Kind::Test,
+            "stageSince": self.stage_since_at(now),
+            "urgency": self.urgency_at(now).map(|u| u.as_str()),
+            "expiring": self.is_expiring_at(now),
+            "archived": self.is_archived_at(now),
+            "channel": self.channel.map(|c| c.as_str()),
+            "day": self.day.map(|d| d.to_string()),
+            "dayNumber": self.day_number,
+            "digestId": self.digest_id,
+            "quiet": self.is_quiet,
+            "receivedDateTime": self.received_at,
+            "contactHidden": self.is_contact_hidden_at(now),
+        });
+        if stage != Stage::Received && !answer.is_empty() {
+            own["answer"] = Value::Object(answer.clone());
+        }
+        own
+    }
+
+    /// Returns the customer's name as it may be shown at `now`: a name that is a person's is contact data (`R-EXPIRY`).
+    pub fn shown_customer(&self, now: Timestamp) -> String {
+        if self.is_contact_hidden_at(now) && people(&self.record_json()).any(|name| name == self.customer) {
+            return HIDDEN.to_owned();
+        }
+        self.customer.clone()
+    }
+}
+
+/// Returns the first contact of a record, empty texts left out.
+pub fn first_contact(record: &Map<String, Value>) -> Option<ShownContact> {
+    let person = record.get("customerProfile")?.get("team")?.get(0)?;
+    let text = |key: &str| {
+        person
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .map(str::to_owned)
+    };
+    let contact = ShownContact {
+        name: full_name(person),
+        email: text("email"),
+        phone: text("phoneNumber"),
+    };
+    (contact != ShownContact::default()).then_some(contact)
+}
+
+/// Returns the first contact of a record whose address mail can be sent to (`R-DECLINE`).
+pub fn first_usable_contact(record: &Map<String, Value>) -> Option<Mailbox> {
+    let team = record.get("customerProfile")?.get("team")?.as_array()?;
+    team.iter().find_map(|person| {
+        let email = person.get("email").and_then(Value::as_str)?.parse().ok()?;
+        let preference = person.get("contactPreference");
+        Some(Mailbox {
+            name: full_name(person),
+            email,
+            locale: preference.and_then(|p| p.get("locale")).and_then(Value::as_str).map(str::to_owned),
+            disable_notifications: preference
+                .and_then(|p| p.get("disableNotifications"))
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+        })
+    })
+}
+
+fn people(record: &Map<String, Value>) -> impl Iterator<Item = String> + '_ {
+    let team = record.get("customerProfile").and_then(|p| p.get("team")).and_then(Value::as_array);
+    team.into_iter().flatten().filter_map(full_name)
+}
+
+fn full_name(person: &Value) -> Option<String> {
+    let part = |key: &str| person.get(key).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let name = format!("{} {}", part("firstName"), part("lastName")).trim().to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+/// Lays what the partner said over the record (`R-ACCEPT`).
+fn apply_answer(json: &mut Map<String, Value>, answer: &Map<String, Value>) {
+    if let Some(name) = answer.get("dealName") {
+        json.insert("name".into(), name.clone());
+    }
+    if let Some(at) = answer.get("acceptedDateTime") {
+        json.insert("acceptedDateTime".into(), at.clone());
+    }
+    if let Some(reason) = answer.get("reason") {
+        json.insert("statusReason".into(), reason.clone());
+    }
+    let details = ["dealValue", "currency", "closingDateTime"];
+    if details.iter().any(|key| answer.contains_key(*key)) {
+        let target = json.entry("details").or_insert_with(|| Value::Object(Map::new()));
+        if let Some(target) = target.as_object_mut() {
+            for key in details {
+                if let Some(value) = answer.get(key) {
+                    target.insert(key.into(), value.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Takes the people, e-mail, phone and street of the customer out of a record (`R-EXPIRY`).
+pub fn hide_contact(json: &mut Map<String, Value>) {
+    let names: Vec<String> = people(json).collect();
+    for key in ["UserDetails", "userDetails"] {
+        json.remove(key);
+    }
+    let Some(profile) = json.get_mut("customerProfile").and_then(Value::as_object_mut) else {
+        return;
+    };
+    if profile.contains_key("team") {
+        profile.insert("team".into(), Value::Array(Vec::new()));
+    }
+    if let Some(address) = profile.get_mut("address").and_then(Value::as_object_mut) {
+        address.retain(|key, _| !key.to_ascii_lowercase().starts_with("addressline"));
+    }
+    let is_person = profile
+        .get("name")
+        .and_then(Value::as_str)
+        .is_some_and(|name| names.iter().any(|n| n == name));
+    if is_person {
+        profile.insert("name".into(), HIDDEN.into());
+    }
+}

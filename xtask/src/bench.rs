@@ -1,0 +1,91 @@
+//! Measures what `docs/reference/benchmarks.md` claims; the measuring itself is `benches/throughput`, which has the libraries that it needs.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::run::{Result, cargo, note, output, root, run, scratch, step};
+use crate::{install, postgres};
+
+/// What is measured.
+struct Wanted {
+    n_leads: String,
+    n_rounds: String,
+    on_postgres: bool,
+    measures_build: bool,
+}
+
+/// Builds everything in release mode, measures, and prints the figures with the commit that they belong to.
+pub fn bench(arguments: &[&str]) -> Result {
+    let wanted = wanted(arguments)?;
+    if wanted.measures_build {
+        cold_build()?;
+    }
+    let server = if wanted.on_postgres {
+        let bin = install::postgres()?;
+        Some(step("PostgreSQL started", || {
+            postgres::Server::throw_away(&bin, postgres::Durability::On)
+        })?)
+    } else {
+        None
+    };
+    let mut command = cargo(&["bench", "--locked", "--package", "posthorn", "--bench", "throughput", "--"]);
+    command.args(["--leads", &wanted.n_leads, "--rounds", &wanted.n_rounds]);
+    if let Some(server) = &server {
+        command.args(["--postgres", server.url()]);
+    }
+    let outcome = run(&mut command);
+    if let Some(server) = server {
+        server.stop()?;
+    }
+    outcome?;
+    let commit = output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root()));
+    println!("\ncommit {}", commit.as_deref().map_or("unknown", str::trim));
+    Ok(())
+}
+
+fn wanted(arguments: &[&str]) -> Result<Wanted> {
+    let mut wanted = Wanted {
+        n_leads: "100000".to_owned(),
+        n_rounds: "3".to_owned(),
+        on_postgres: false,
+        measures_build: false,
+    };
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let mut value = || {
+            words
+                .next()
+                .map(|value| (*value).to_owned())
+                .ok_or_else(|| format!("{word} lacks its value"))
+        };
+        match *word {
+            "--leads" => wanted.n_leads = value()?,
+            "--rounds" => wanted.n_rounds = value()?,
+            "--engine" => {
+                wanted.on_postgres = match value()?.as_str() {
+                    "sqlite" => false,
+                    "postgres" => true,
+                    other => return Err(format!("{other} is not one of sqlite, postgres")),
+                }
+            }
+            "--build" => wanted.measures_build = true,
+            other => return Err(format!("{other} is not one of --leads, --rounds, --engine, --build")),
+        }
+    }
+    Ok(wanted)
+}
+
+/// Builds the program in an empty folder: what a newcomer waits for.
+fn cold_build() -> Result {
+    let folder = scratch()?.join("cold");
+    std::fs::remove_dir_all(&folder).ok();
+    let began = Instant::now();
+    let outcome = step("cold release build", || {
+        run(cargo(&["build", "--release", "--locked", "--quiet", "--package", "posthorn"]).env("CARGO_TARGET_DIR", &folder))
+    });
+    std::fs::remove_dir_all(&folder).ok();
+    outcome?;
+    println!("cold release build: {:.0} s", began.elapsed().as_secs_f64());
+    note("the crates were downloaded before; how many processors there are decides the rest");
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Finds what the tests need beside Rust, and on Debian as root installs it: PostgreSQL's server, and `smtp-sink`, a real SMTP server that keeps nothing.
+//!
+//! **Invariants:** no service is started and none is made to start at boot; another mail server on the machine stays what it is.
+//! So PostgreSQL is installed without its default cluster, and of the package `postfix`, which would replace the machine's mail server, only the
+//! files are unpacked below `target/`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::run::{Result, note, output, scratch};
+
+/// Where the tests find the servers that they talk to.
+pub struct Tools {
+    /// The folder with `initdb`, `postgres` and `pg_isready`.
+    pub postgres_bin: PathBuf,
+    /// The program `smtp-sink`.
+    pub smtp_sink: PathBuf,
+}
+
+/// Returns everything that the tests need, installed if it has to be.
+pub fn tools() -> Result<Tools> {
+    Ok(Tools {
+        postgres_bin: postgres()?,
+        smtp_sink: smtp_sink()?,
+    })
+}
+
+/// Returns the folder of PostgreSQL's server programs.
+pub fn postgres() -> Result<PathBuf> {
+    if let Some(found) = find_postgres() {
+        return Ok(found);
+    }
+    install(&["postgresql"], "PostgreSQL's server (initdb, postgres) on the PATH")?;
+    find_postgres().ok_or_else(|| "the package postgresql is installed, but /usr/lib/postgresql/*/bin has no postgres".into())
+}
+
+/// Returns whether this process may install packages and has to change users for PostgreSQL, which refuses root.
+pub fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+/// Looks where Debian puts it (the newest version wins), then along the PATH.
+fn find_postgres() -> Option<PathBuf> {
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    versions.sort();
+    let on_path = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let mut folders = versions.into_iter().rev().map(|(_, bin)| bin).chain(on_path);
+    folders.find(|folder| {
+        ["initdb", "postgres", "pg_isready"]
+            .iter()
+            .all(|program| folder.join(program).exists())
+    })
+}
+
+/// Returns postfix's `smtp-sink`: the machine's own, or one unpacked from Debian's package.
+fn smtp_sink() -> Result<PathBuf> {
+    let installed = Path::new("/usr/sbin/smtp-sink");
+    if installed.exists() {
+        return Ok(installed.into());
+    }
+    let folder = scratch()?.join("postfix");
+    let wrapper = folder.join("smtp-sink");
+    if !wrapper.exists() {
+        unpack_postfix(&folder, &wrapper)?;
+    }
+    Ok(wrapper)
+}
+
+fn unpack_postfix(folder: &Path, wrapper: &Path) -> Result {
+    let wanted = "smtp-sink (Debian's package postfix)";
+    if !has_program("apt-get") {
+        return Err(format!("not found: {wanted}; install it by hand"));
+    }
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let download = || {
+        output(
+            Command::new("apt-get")
+                .args(["-o", "APT::Sandbox::User=root", "download", "postfix"])
+                .current_dir(folder),
+        )
+    };
+    if download().is_err() {
+        update()?;
+        download()?;
+    }
+    let package = fs::read_dir(folder)
+        .map_err(|error| error.to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .ok_or("apt-get download postfix left no package behind")?;
+    output(Command::new("dpkg-deb").arg("-x").arg(&package).arg(folder.join("files")))?;
+    note("unpacked smtp-sink of Debian's package postfix below target/ (not installed)");
+
+    let program = folder.join("files/usr/sbin/smtp-sink");
+    let libraries = folder.join("files/usr/lib/postfix");
+    let linked = output(Command::new("ldd").arg(&program).env("LD_LIBRARY_PATH", &libraries))?;
+    if linked.contains("not found") {
+        let depends = output(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Depends"))?;
+        install(&libraries_of(&depends), wanted)?;
+    }
+
+    // Written last: its presence says that all of the above is done. `exec` keeps the process id, by which the tests end it.
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
+        libraries.display(),
+        program.display()
+    );
+    fs::write(wrapper, script).map_err(|error| format!("{}: {error}", wrapper.display()))?;
+    fs::set_permissions(wrapper, fs::Permissions::from_mode(0o755)).map_err(|error| format!("{}: {error}", wrapper.display()))
+}
+
+/// Returns the shared libraries among the packages of a `Depends` line.
+fn libraries_of(depends: &str) -> Vec<&str> {
+    depends
+        .split(',')
+        .filter_map(|one| one.split_whitespace().next())
+        .filter(|name| name.starts_with("lib"))
+        .collect()
+}
+
+/// Installs Debian packages without starting a service; where that cannot be done, names them.
+fn install(packages: &[&str], wanted: &str) -> Result {
+    let names = packages.join(" ");
+    if !has_program("apt-get") {
+        return Err(format!("not found: {wanted}; install it by hand"));
+    }
+    if !is_root() {
+        return Err(format!(
+            "not found: {wanted}; install it with: sudo apt-get install --no-install-recommends {names}"
+        ));
+    }
+    note(&format!("installing {names}"));
+    let _no_start = Placed::new(
+        "/usr/sbin/policy-rc.d",
+        "#!/bin/sh\n# Placed while packages for tests are installed: start nothing.\nexit 101\n",
+    )?;
+    let _no_cluster = Placed::new(
+        "/etc/postgresql-common/createcluster.d/posthorn-tests.conf",
+        "create_main_cluster = false\n",
+    )?;
+    if apt_install(packages).is_err() {
+        update()?;
+        apt_install(packages)?;
+    }
+    Ok(())
+}
+
+fn apt_install(packages: &[&str]) -> Result {
+    let mut command = Command::new("apt-get");
+    command
+        .args(["install", "--yes", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"])
+        .args(packages);
+    output(command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null())).map(drop)
+}
+
+fn update() -> Result {
+    if !is_root() {
+        return Err("Debian's package lists are missing or old; run: sudo apt-get update".into());
+    }
+    note("apt-get update");
+    output(Command::new("apt-get").arg("update").stdin(Stdio::null())).map(drop)
+}
+
+fn has_program(name: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
+}
+
+/// A file that exists while packages are installed, and is gone afterwards; one that was there before is left alone.
+struct Placed {
+    path: Option<PathBuf>,
+}
+
+impl Placed {
+    fn new(path: &str, content: &str) -> Result<Self> {
+        let path = PathBuf::from(path);
+        if path.exists() {
+            return Ok(Self { path: None });
+        }
+        let told = |error: std::io::Error| format!("{}: {error}", path.display());
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(told)?;
+        fs::write(&path, content).map_err(told)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(told)?;
+        Ok(Self { path: Some(path) })
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path
+            && let Err(error) = fs::remove_file(path)
+        {
+            note(&format!("{} is left over, please remove it: {error}", path.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_libraries_of_a_package_are_the_names_that_begin_so() {
+        let depends = "libc6 (>= 2.34), libdb5.3, debconf (>= 0.5) | debconf-2.0, netbase, libicu72 (>= 72.1~rc-1~)";
+        assert_eq!(libraries_of(depends), ["libc6", "libdb5.3", "libicu72"]);
+    }
+}
