@@ -23,3 +23,19 @@ pub mod outbox;
 pub mod partner;
 pub mod policy;
 pub mod time;
+
+// The shell: does I/O, and decides nothing.
+pub mod action_center;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod delivery;
+mod fault_point;
+pub mod intake;
+pub mod mail;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
+pub mod template;
+pub mod timers;
+pub mod webhook;

@@ -1,0 +1,121 @@
+//! An SMTP sink that answers at once and keeps nothing: a thread a connection, commands and mails taken as they come, pipelined or not, and one
+//! packet of answers to whatever one read brought. What it could take at most is measured beside (`senders::ceiling`), so that nobody mistakes
+//! its limits for a client's.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// What a read may bring: more than the largest mail of the bench, so that most mails are one read.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The end of a mail; its first two bytes end the mail's last line.
+const FINAL_DOT: &[u8; 5] = b"\r\n.\r\n";
+
+/// A running sink; it ends with the process.
+pub struct Sink {
+    address: SocketAddr,
+    n_mails: Arc<AtomicU64>,
+}
+
+impl Sink {
+    /// Listens on a free port of this machine.
+    pub fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let n_mails = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&n_mails);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let n_mails = Arc::clone(&counted);
+                // A client that goes away is the client's matter: what it had sent is counted.
+                thread::spawn(move || converse(client, &n_mails).ok());
+            }
+        });
+        Ok(Self { address, n_mails })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many mails it has taken so far.
+    pub fn n_mails(&self) -> u64 {
+        self.n_mails.load(Ordering::SeqCst)
+    }
+}
+
+fn converse(mut client: TcpStream, n_mails: &AtomicU64) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    client.write_all(b"220 sink.example ESMTP\r\n")?;
+    let mut buffer = vec![0; READ_BYTES];
+    let mut n_filled = 0;
+    let mut is_in_mail = false;
+    let mut answers = Vec::new();
+    loop {
+        if n_filled == buffer.len() {
+            buffer.resize(2 * n_filled, 0);
+        }
+        let n_read = client.read(&mut buffer[n_filled..])?;
+        if n_read == 0 {
+            return Ok(());
+        }
+        // The final dot may have come in two pieces; before that there is nothing to look for again.
+        let mut from = if is_in_mail {
+            n_filled.saturating_sub(FINAL_DOT.len() - 1)
+        } else {
+            0
+        };
+        n_filled += n_read;
+        let mut start = 0;
+        while let Some(end) = if is_in_mail {
+            find_final_dot(&buffer[from..n_filled]).map(|at| from + at + FINAL_DOT.len())
+        } else {
+            buffer[start..n_filled].iter().position(|b| *b == b'\n').map(|at| start + at + 1)
+        } {
+            let answer: &[u8] = if is_in_mail {
+                n_mails.fetch_add(1, Ordering::SeqCst);
+                is_in_mail = false;
+                b"250 2.0.0 Ok: queued\r\n"
+            } else {
+                // Both clients write their verbs in capitals.
+                match buffer[start..end].first_chunk::<4>() {
+                    Some(b"EHLO") => b"250-sink.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n",
+                    Some(b"DATA") => {
+                        is_in_mail = true;
+                        b"354 End data with <CR><LF>.<CR><LF>\r\n"
+                    }
+                    Some(b"QUIT") => b"221 2.0.0 Bye\r\n",
+                    Some(b"HELO" | b"MAIL" | b"RCPT" | b"RSET" | b"NOOP") => b"250 2.1.0 Ok\r\n",
+                    _ => b"500 5.5.2 unknown\r\n",
+                }
+            };
+            answers.extend_from_slice(answer);
+            start = end;
+            from = end;
+        }
+        buffer.copy_within(start..n_filled, 0);
+        n_filled -= start;
+        if !answers.is_empty() {
+            client.write_all(&answers)?;
+            answers.clear();
+        }
+    }
+}
+
+/// Looks at every fifth byte, and closer only where it belongs to the dot's line: the sink must not be what is measured.
+fn find_final_dot(bytes: &[u8]) -> Option<usize> {
+    let mut at = FINAL_DOT.len() - 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\n' if bytes[..=at].ends_with(FINAL_DOT) => return Some(at + 1 - FINAL_DOT.len()),
+            b'\n' => at += 3,
+            b'\r' | b'.' => at += 1,
+            _ => at += FINAL_DOT.len(),
+        }
+    }
+    None
+}

@@ -1,0 +1,253 @@
+//! A partner answers a lead: accepts, declines, wins, loses it, or edits an accepted deal (`R-STAGES`, `R-ACCEPT`, `R-DECLINE`).
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Map, Number, Value, json};
+
+use crate::app::known::Known;
+use crate::app::withdraw::withdraw;
+use crate::app::{Error, Rules, about_lead, lead_item};
+use crate::lead::kind::Kind;
+use crate::lead::show::first_usable_contact;
+use crate::lead::{Lead, LeadId, Stage};
+use crate::outbox::Kind as NoticeKind;
+use crate::store::history::{Entry, insert_history};
+use crate::store::items::update_items;
+use crate::store::leads::{StateChange, find_lead, update_states};
+use crate::store::notices::{NewNotice, insert_notices};
+use crate::store::partners::lock_partners;
+use crate::store::{Store, Tx};
+use crate::time::Timestamp;
+
+/// What a partner says of a deal (`R-ACCEPT`); what is `None` or empty says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// The deal's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deal_name: Option<String>,
+    /// Estimated or final value; never without a currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deal_value: Option<Number>,
+    /// ISO 4217.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// When the deal is expected to close.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closing_date_time: Option<Timestamp>,
+    /// The partner's notes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// Who works on it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub team: Vec<Colleague>,
+    /// Who else is to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub colleagues: Vec<Colleague>,
+    /// The partner's own id of the deal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crm_id: Option<String>,
+    /// The campaign that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<String>,
+}
+
+/// Somebody of the partner.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Colleague {
+    /// First and last name.
+    pub name: String,
+    /// With country code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// As given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Received → Accepted.
+    Accept(Terms),
+    /// Received → Declined.
+    Decline {
+        /// Why; never told to the customer.
+        reason: String,
+        /// Never told to the customer either.
+        notes: Option<String>,
+        /// Whether the customer is asked to choose another partner.
+        notify_customer: bool,
+    },
+    /// Accepted → Won.
+    Won(Terms),
+    /// Accepted → Lost.
+    Lost(Terms),
+    /// Accepted stays Accepted.
+    Edit(Terms),
+}
+
+impl Action {
+    fn wanted(&self) -> (Stage, Option<Stage>, &'static str, &'static str) {
+        match self {
+            Self::Accept(_) => (Stage::Received, Some(Stage::Accepted), "accepted", "R-ACCEPT"),
+            Self::Decline { .. } => (Stage::Received, Some(Stage::Declined), "declined", "R-DECLINE"),
+            Self::Won(_) => (Stage::Accepted, Some(Stage::Won), "won", "R-STAGES"),
+            Self::Lost(_) => (Stage::Accepted, Some(Stage::Lost), "lost", "R-STAGES"),
+            Self::Edit(_) => (Stage::Accepted, None, "edited", "R-ACCEPT"),
+        }
+    }
+}
+
+/// Answers a lead, and returns it as it is then.
+///
+/// # Errors
+/// There is no such lead, its stage forbids the answer, the terms make no sense, or the database cannot record it.
+pub async fn answer(store: &Store, now: Timestamp, rules: &Rules, id: &LeadId, action: &Action, by: Option<&str>) -> Result<Lead, Error> {
+    let mut tx = store.begin().await?;
+    let unknown = || Error::NotFound(format!("there is no lead {id}"));
+    let partner_id = find_lead(&mut tx, id).await?.ok_or_else(unknown)?.partner_id;
+    let partners = BTreeSet::from([partner_id]);
+    lock_partners(&mut tx, &partners).await?;
+    // Read again: whoever held the lock may have moved it.
+    let mut lead = find_lead(&mut tx, id).await?.ok_or_else(unknown)?;
+    refuse(now, &lead, action)?;
+    let said = said(&lead, action)?;
+    let mut known = Known::default();
+    known.read_more(&mut tx, &partners).await?;
+
+    let was = lead.stage;
+    if was == Stage::Received {
+        lead.cool_until(now);
+    }
+    if let (_, Some(stage), ..) = action.wanted() {
+        lead.stage = stage;
+        lead.stage_since = now;
+    }
+    lead.answer = Some(Value::Object(with_stamp(said, &lead, now)).to_string());
+    if was == Stage::Received {
+        let mut leads = [lead];
+        withdraw(&mut tx, now, &mut leads, "the lead was answered before it was mailed").await?;
+        [lead] = leads;
+    }
+    update_states(&mut tx, &[StateChange::new(&lead, was)]).await?;
+    let mut history = vec![entry(now, &lead, action, by)];
+    if let Action::Decline { notify_customer, .. } = action {
+        history.push(tell_customer(&mut tx, now, &lead, *notify_customer).await?);
+    }
+    update_items(
+        &mut tx,
+        now,
+        &[lead_item(&lead, now, known.partner(&lead.partner_id), rules)],
+        rules.posts_items,
+    )
+    .await?;
+    insert_history(&mut tx, &history).await?;
+    tx.commit().await?;
+    Ok(lead)
+}
+
+/// Refuses an answer that the lead's stage forbids, with the state that it has (`R-STAGES`).
+fn refuse(now: Timestamp, lead: &Lead, action: &Action) -> Result<(), Error> {
+    let (from, _, done, _) = action.wanted();
+    if lead.kind == Kind::Informational {
+        return Err(Error::Refused(format!(
+            "lead {} is informational: nobody has to answer it, so it has no stages",
+            lead.id
+        )));
+    }
+    let stage = lead.stage_at(now);
+    if stage != from {
+        let since = lead.stage_since_at(now);
+        return Err(Error::Refused(format!(
+            "lead {} is {stage} since {since}; only a lead in {from} can be {done}",
+            lead.id
+        )));
+    }
+    Ok(())
+}
+
+/// Lays what is said now over what was said before.
+fn said(lead: &Lead, action: &Action) -> Result<Map<String, Value>, Error> {
+    let mut said: Map<String, Value> = lead
+        .answer
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    match action {
+        Action::Accept(terms) | Action::Won(terms) | Action::Lost(terms) | Action::Edit(terms) => {
+            if let Value::Object(terms) = json!(terms) {
+                said.extend(terms);
+            }
+            let kept = lead.record_json();
+            let has_currency =
+                said.contains_key("currency") || kept.get("details").and_then(|d| d.get("currency")).is_some_and(Value::is_string);
+            if said.contains_key("dealValue") && !has_currency {
+                return Err(Error::Input("a value needs its currency, such as --currency EUR".to_owned()));
+            }
+        }
+        Action::Decline { reason, notes, .. } => {
+            if reason.trim().is_empty() {
+                return Err(Error::Input(
+                    "a decline needs a reason, such as --reason \"no capacity\"".to_owned(),
+                ));
+            }
+            said.insert("reason".into(), reason.clone().into());
+            if let Some(notes) = notes {
+                said.insert("notes".into(), notes.clone().into());
+            }
+        }
+    }
+    Ok(said)
+}
+
+fn with_stamp(mut said: Map<String, Value>, lead: &Lead, now: Timestamp) -> Map<String, Value> {
+    if lead.stage == Stage::Accepted && !said.contains_key("acceptedDateTime") {
+        said.insert("acceptedDateTime".into(), now.to_string().into());
+    }
+    said
+}
+
+fn entry(now: Timestamp, lead: &Lead, action: &Action, by: Option<&str>) -> Entry {
+    let (_, _, done, rule) = action.wanted();
+    let who = by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let event = match action {
+        Action::Decline { reason, .. } => format!("declined{who}: {reason}"),
+        Action::Accept(_) | Action::Won(_) | Action::Lost(_) | Action::Edit(_) => format!("{done}{who}"),
+    };
+    let mut entry = about_lead(now, lead, rule, event, json!({}));
+    entry.actor = by.map(str::to_owned);
+    entry
+}
+
+/// Has the customer asked to choose another partner, unless he or the partner does not want that (`R-DECLINE`).
+async fn tell_customer(tx: &mut Tx, now: Timestamp, lead: &Lead, notify_customer: bool) -> Result<Entry, crate::store::Error> {
+    let say = |event: &str| about_lead(now, lead, "R-DECLINE", event, json!({}));
+    if !notify_customer {
+        return Ok(say("the customer is not mailed: the partner asked for that"));
+    }
+    if lead.kind != Kind::Contact {
+        return Ok(say("the customer is not mailed: nobody is told of this lead"));
+    }
+    let Some(contact) = first_usable_contact(&lead.record_json()) else {
+        return Ok(say(
+            "the customer is not mailed: the lead has no contact with an address that mail can be sent to",
+        ));
+    };
+    if contact.disable_notifications {
+        return Ok(say("the customer is not mailed: the contact has disableNotifications set"));
+    }
+    let notice = NewNotice {
+        kind: NoticeKind::Decline,
+        subject: lead.id.as_str().to_owned(),
+        partner_id: lead.partner_id.clone(),
+        lead_id: Some(lead.id.clone()),
+        digest_id: None,
+        due_at: now,
+    };
+    insert_notices(tx, now, &[notice]).await?;
+    Ok(say(
+        "the customer is asked to choose another partner, without the partner's reason or notes",
+    ))
+}

@@ -1,0 +1,382 @@
+//! Claims what is due: deliveries to try again, and notices, which are resolved to addresses here and nowhere earlier (architecture, 2 and 8).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde_json::json;
+
+use crate::app::fire::close_early;
+use crate::app::known::{Known, zone_of};
+use crate::app::record::{facts, outcome};
+use crate::app::resolve::{Fate, Plan, plan};
+use crate::app::{Error, Rules, about_lead, about_partner};
+use crate::lead::{Lead, LeadId};
+use crate::outbox::Kind;
+use crate::outbox::delivery::{self, Event, next};
+use crate::outbox::notice::{self, State};
+use crate::partner::{EmailAddress, Partner, PartnerId, Zone};
+use crate::policy::channel::Channel;
+use crate::store::deliveries::{Delivery, NewDelivery, claim_deliveries, find_told, insert_deliveries, record_outcomes};
+use crate::store::history::{Entry, insert_history};
+use crate::store::leads::{StateChange, find_leads, list_mailed_on_day, update_states};
+use crate::store::notices::{Finish, claim_notices, find_notices, finish_notices, list_due, reopen_notices};
+use crate::store::partners::lock_free_partners;
+use crate::store::suppressions::find_among;
+use crate::store::{Store, Tx, digests, retried};
+use crate::time::Timestamp;
+
+/// Leads that a digest names as mailed singly that day: a reminder, not a second list.
+const MAILED_LISTED_MAX: i64 = 20;
+
+/// The epoch of no worker: for deliveries that are rolled back.
+const NOBODY: i64 = 0;
+
+/// A delivery with all that its mail says: what `delivery` renders and sends.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The claimed delivery.
+    pub delivery: Delivery,
+    /// The leads that it tells of, as they are; gathered kinds: those that still need telling.
+    pub leads: Vec<Lead>,
+    /// A digest's leads that were mailed singly to this address that day.
+    pub mailed: Vec<Lead>,
+    /// The receiving partner; for a decline, the one that declined.
+    pub partner: Option<Partner>,
+    /// The names of the leads' partners, for a sender who is told of leads of others.
+    pub partner_names: HashMap<PartnerId, String>,
+    /// The zone in which instants are told.
+    pub zone: Zone,
+    /// Deliveries by which this address was told of these leads before.
+    pub thread: Vec<i64>,
+}
+
+/// What a claim brought.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// To be rendered and sent.
+    pub letters: Vec<Letter>,
+    /// Notices and deliveries that were touched; 0 while some are due means that another worker holds their partners.
+    pub n_touched: usize,
+}
+
+/// Claims up to `limit` deliveries for the worker `owner`.
+///
+/// # Errors
+/// The database cannot record it; then nothing was claimed.
+pub async fn claim(store: &Store, now: Timestamp, rules: &Rules, owner: i64, limit: usize) -> Result<Claimed, Error> {
+    Ok(retried(|| claim_once(store, now, rules, owner, limit)).await?)
+}
+
+async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, limit: usize) -> Result<Claimed, crate::store::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut tx = store.begin().await?;
+    let queued = claim_deliveries(&mut tx, now, owner, limit).await?;
+    let mut n_touched = queued.len();
+    let mut deliveries = drop_unwanted(&mut tx, now, rules, owner, queued).await?;
+    let room = limit - n_touched as i64;
+    let due = if room > 0 {
+        list_due(&mut tx, now, room).await?
+    } else {
+        Vec::new()
+    };
+    if !due.is_empty() {
+        let partners: BTreeSet<PartnerId> = due.iter().map(|(_, partner)| partner.clone()).collect();
+        let free = lock_free_partners(&mut tx, &partners).await?;
+        let ids: Vec<i64> = due
+            .iter()
+            .filter(|(_, partner)| free.contains(partner))
+            .map(|(id, _)| *id)
+            .collect();
+        let notices = claim_notices(&mut tx, &ids).await?;
+        n_touched += notices.len();
+        let plans = plan(&mut tx, now, rules, notices).await?;
+        deliveries.extend(write_plans(&mut tx, now, owner, plans).await?);
+    }
+    if n_touched == 0 {
+        return Ok(Claimed::default());
+    }
+    let letters = read_letters(&mut tx, now, rules, deliveries).await?;
+    tx.commit().await?;
+    Ok(Claimed { letters, n_touched })
+}
+
+/// Returns the letters that a digest run would send to a partner now: the claim's own code, rolled back.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn preview_digest(store: &Store, now: Timestamp, rules: &Rules, partner: &PartnerId) -> Result<Vec<Letter>, Error> {
+    let mut tx = store.begin().await?;
+    let partners = BTreeSet::from([partner.clone()]);
+    let notices = close_early(&mut tx, now, rules, &partners).await?;
+    let plans = plan(&mut tx, now, rules, notices).await?;
+    let made = write_plans(&mut tx, now, NOBODY, plans).await?;
+    let letters = read_letters(&mut tx, now, rules, made).await?;
+    tx.rollback().await?;
+    Ok(letters)
+}
+
+/// Sorts out deliveries whose address was suppressed or silenced while they waited, and returns the others. The notices of suppressed ones are resolved
+/// once more, by this very claim.
+async fn drop_unwanted(
+    tx: &mut Tx,
+    now: Timestamp,
+    rules: &Rules,
+    owner: i64,
+    queued: Vec<Delivery>,
+) -> Result<Vec<Delivery>, crate::store::Error> {
+    if queued.is_empty() {
+        return Ok(queued);
+    }
+    let suppressed = find_among(tx, queued.iter().map(|delivery| &delivery.address)).await?;
+    let mut known = Known::default();
+    known
+        .read_more(tx, &queued.iter().map(|delivery| delivery.partner_id.clone()).collect())
+        .await?;
+    let (mut wanted, mut dropped, mut again) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for delivery in queued {
+        // A customer is no address of the partner that declined.
+        let silence = (delivery.kind != Kind::Decline)
+            .then(|| known.silence_of(&delivery.partner_id, &delivery.address))
+            .flatten();
+        let (event, why) = match silence {
+            _ if suppressed.contains(&delivery.address) => (Event::AddressSuppressed, "the address is suppressed"),
+            Some(silence) => (Event::AddressSilenced, silence.as_str()),
+            None => {
+                wanted.push(delivery);
+                continue;
+            }
+        };
+        let next = next(now, delivery::State::Queued, event, &facts(&delivery, rules, 0.5))
+            .expect("a queued delivery takes what its address becomes");
+        if next.resolves_again {
+            again.insert(delivery.notice_id);
+        }
+        dropped.push(outcome(now, &delivery, &next, Some(why.to_owned()), event));
+    }
+    record_outcomes(tx, now, owner, &dropped).await?;
+    reopen_notices(tx, now, &again).await?;
+    Ok(wanted)
+}
+
+/// Makes the deliveries of the plans and finishes their notices.
+async fn write_plans(tx: &mut Tx, now: Timestamp, owner: i64, plans: Vec<Plan>) -> Result<Vec<Delivery>, crate::store::Error> {
+    let (mut new, mut finished, mut history, mut unrouted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for plan in plans {
+        if matches!(plan.fate, Fate::Told | Fate::OnlySilenced(_)) {
+            unrouted.extend(plan.unrouted.iter().cloned());
+        }
+        for letter in &plan.letters {
+            new.push(NewDelivery {
+                notice_id: plan.notice.id,
+                kind: plan.notice.kind,
+                partner_id: plan.notice.partner_id.clone(),
+                lead_id: plan.notice.lead_id.clone(),
+                leads: letter.leads.clone(),
+                address: letter.mailbox.email.clone(),
+                name: letter.mailbox.name.clone(),
+                language: letter.language.clone(),
+            });
+        }
+        finished.push(finish(&plan));
+        history.extend(why(now, &plan));
+        history.extend(plan.unheard.iter().map(|(lead, why)| unheard(now, &plan, lead, why)));
+    }
+    let made = insert_deliveries(tx, now, owner, &new).await?;
+    finish_notices(tx, now, &finished).await?;
+    hold_again(tx, now, &unrouted, &mut history).await?;
+    insert_history(tx, &history).await?;
+    Ok(made)
+}
+
+/// Says what becomes of a planned notice (`outbox::notice` has the whole table).
+fn finish(plan: &Plan) -> Finish {
+    let (event, reason) = match &plan.fate {
+        Fate::Told => (
+            notice::Event::Resolved {
+                n_new: u32::try_from(plan.letters.len()).unwrap_or(u32::MAX),
+            },
+            None,
+        ),
+        Fate::OnlySilenced(why) => (notice::Event::OnlySilenced, Some(why.clone())),
+        Fate::NothingLeft(why) => (notice::Event::NothingLeft, Some(why.clone())),
+        Fate::Unroutable(why) if plan.is_told_before => (notice::Event::Resolved { n_new: 0 }, Some(why.clone())),
+        Fate::Unroutable(why) if plan.notice.is_reopened => (notice::Event::NobodyLeft, Some(why.clone())),
+        Fate::Unroutable(why) => (notice::Event::Unroutable, Some(why.clone())),
+    };
+    let state = notice::next(State::Pending, event).expect("a pending notice takes every answer of its resolution");
+    Finish {
+        id: plan.notice.id,
+        state: state.as_str(),
+        reason,
+    }
+}
+
+/// Says who is told, and why nobody else, in plain words.
+fn why(now: Timestamp, plan: &Plan) -> Option<Entry> {
+    let mut sentences = Vec::new();
+    match &plan.fate {
+        Fate::Told => {
+            let told: Vec<&str> = plan.letters.iter().map(|letter| letter.mailbox.email.as_str()).collect();
+            sentences.push(format!("{} goes to {}", plan.notice.kind, told.join(", ")));
+            for (address, silence) in &plan.silenced {
+                sentences.push(format!("{address} {} and gets none", silence.as_str()));
+            }
+            if !plan.suppressed.is_empty() {
+                let passed: Vec<&str> = plan.suppressed.iter().map(EmailAddress::as_str).collect();
+                sentences.push(format!("passed over as suppressed: {}", passed.join(", ")));
+            }
+        }
+        Fate::OnlySilenced(why) => sentences.push(format!("no {} mail goes out: {why}", plan.notice.kind)),
+        Fate::NothingLeft(why) => sentences.push(format!("no {} mail goes out: {why}", plan.notice.kind)),
+        Fate::Unroutable(why) => sentences.push(format!("no {} mail can go out: {why}", plan.notice.kind)),
+    }
+    let detail = json!({
+        "noticeId": plan.notice.id,
+        "kind": plan.notice.kind.as_str(),
+        "told": plan.letters.iter().map(|letter| letter.mailbox.email.as_str()).collect::<Vec<_>>(),
+    });
+    let mut entry = about_partner(now, &plan.notice.partner_id, "R-RECIPIENT", sentences.join("; "), detail);
+    entry.lead_id.clone_from(&plan.notice.lead_id);
+    Some(entry)
+}
+
+/// Says of a lead that nobody heard of it, though others of its digest went out: `audit` excuses it by this entry.
+fn unheard(now: Timestamp, plan: &Plan, lead: &LeadId, why: &str) -> Entry {
+    let event = match plan.notice.kind {
+        Kind::Digest => format!("{} of its digest: {why}", crate::store::audit::NAMED_IN_NO_MAIL),
+        Kind::Lead | Kind::Reminder | Kind::Expiry | Kind::Decline => format!("is named in no {}: {why}", plan.notice.kind),
+    };
+    let detail = json!({ "noticeId": plan.notice.id });
+    let mut entry = about_partner(now, &plan.notice.partner_id, "R-RECIPIENT", event, detail);
+    entry.lead_id = Some(lead.clone());
+    entry
+}
+
+/// Leads of a digest that have no address of their own, while others of it do, wait again for one: the digest must not swallow them.
+async fn hold_again(tx: &mut Tx, now: Timestamp, ids: &[LeadId], history: &mut Vec<Entry>) -> Result<(), crate::store::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut leads: Vec<Lead> = find_leads(tx, ids)
+        .await?
+        .into_values()
+        .filter(|lead| lead.channel == Some(Channel::Digest))
+        .collect();
+    for lead in &mut leads {
+        lead.channel = Some(Channel::Held);
+        lead.digest_id = None;
+        history.push(about_lead(
+            now,
+            lead,
+            "R-RECIPIENT",
+            "has no address of its own, unlike its digest; it waits until there is one",
+            json!({}),
+        ));
+    }
+    update_states(tx, &leads.iter().map(|lead| StateChange::new(lead, lead.stage)).collect::<Vec<_>>()).await
+}
+
+/// Reads all that the mails of these deliveries say.
+async fn read_letters(tx: &mut Tx, now: Timestamp, rules: &Rules, deliveries: Vec<Delivery>) -> Result<Vec<Letter>, crate::store::Error> {
+    let wanted: HashSet<&LeadId> = deliveries
+        .iter()
+        .flat_map(|delivery| delivery.lead_id.iter().chain(&delivery.leads))
+        .collect();
+    let leads = find_leads(tx, wanted).await?;
+    let partners: BTreeSet<PartnerId> = deliveries
+        .iter()
+        .map(|delivery| delivery.partner_id.clone())
+        .chain(leads.values().map(|lead| lead.partner_id.clone()))
+        .collect();
+    let mut known = Known::default();
+    known.read_more(tx, &partners).await?;
+    let mailed = read_mailed(tx, rules, &deliveries).await?;
+    let threads = read_threads(tx, &deliveries, &leads).await?;
+    let mut letters = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let about: Vec<Lead> = delivery
+            .lead_id
+            .iter()
+            .chain(&delivery.leads)
+            .filter_map(|id| leads.get(id).cloned())
+            .collect();
+        let still = |lead: &Lead| match delivery.kind {
+            Kind::Lead | Kind::Digest | Kind::Reminder => lead.is_unanswered_at(now),
+            Kind::Expiry | Kind::Decline => true,
+        };
+        let partner = known.partner(&delivery.partner_id).cloned();
+        let names = about.iter().map(|lead| {
+            let named = known.partner(&lead.partner_id).and_then(|partner| partner.name.clone());
+            (lead.partner_id.clone(), named.unwrap_or_else(|| name_in_record(lead)))
+        });
+        letters.push(Letter {
+            partner_names: names.collect(),
+            zone: zone_of(partner.as_ref(), &rules.policy),
+            mailed: mailed.get(&delivery.id).cloned().unwrap_or_default(),
+            thread: threads.get(&delivery.id).cloned().unwrap_or_default(),
+            leads: about.into_iter().filter(still).collect(),
+            partner,
+            delivery,
+        });
+    }
+    Ok(letters)
+}
+
+fn name_in_record(lead: &Lead) -> String {
+    let named = lead
+        .record_json()
+        .get("organizationName")
+        .and_then(|name| name.as_str().map(str::to_owned));
+    named.unwrap_or_else(|| lead.partner_id.as_str().to_owned())
+}
+
+/// Reads, for each digest, the leads that were mailed singly to its address on its day.
+async fn read_mailed(tx: &mut Tx, rules: &Rules, deliveries: &[Delivery]) -> Result<HashMap<i64, Vec<Lead>>, crate::store::Error> {
+    let mut mailed = HashMap::new();
+    let notices: Vec<i64> = deliveries.iter().filter(|d| d.kind == Kind::Digest).map(|d| d.notice_id).collect();
+    if notices.is_empty() || !rules.policy.digest_includes_mailed {
+        return Ok(mailed);
+    }
+    let digest_of: BTreeMap<i64, i64> = find_notices(tx, &notices)
+        .await?
+        .into_iter()
+        .filter_map(|notice| notice.digest_id.map(|digest| (notice.id, digest)))
+        .collect();
+    let digests = digests::find_digests(tx, &digest_of.values().copied().collect::<Vec<_>>()).await?;
+    for delivery in deliveries {
+        let day = digest_of
+            .get(&delivery.notice_id)
+            .and_then(|id| digests.get(id))
+            .and_then(|digest| digest.day);
+        if let Some(day) = day {
+            let leads = list_mailed_on_day(tx, &delivery.partner_id, day, delivery.address.as_str(), MAILED_LISTED_MAX).await?;
+            mailed.insert(delivery.id, leads);
+        }
+    }
+    Ok(mailed)
+}
+
+/// Reads the mails by which each reminder's address was told of its leads before.
+async fn read_threads(
+    tx: &mut Tx,
+    deliveries: &[Delivery],
+    leads: &HashMap<LeadId, Lead>,
+) -> Result<HashMap<i64, Vec<i64>>, crate::store::Error> {
+    let mut pairs = Vec::new();
+    for delivery in deliveries.iter().filter(|delivery| delivery.kind == Kind::Reminder) {
+        for id in &delivery.leads {
+            let digest_id = leads.get(id).and_then(|lead| lead.digest_id);
+            pairs.push((id.clone(), digest_id, delivery.address.clone()));
+        }
+    }
+    let told = find_told(tx, &pairs).await?;
+    let mut threads: HashMap<i64, Vec<i64>> = HashMap::new();
+    for delivery in deliveries.iter().filter(|delivery| delivery.kind == Kind::Reminder) {
+        let before: BTreeSet<i64> = told
+            .iter()
+            .filter(|(lead, address, _)| *address == delivery.address && delivery.leads.contains(lead))
+            .map(|(_, _, id)| *id)
+            .collect();
+        threads.insert(delivery.id, before.into_iter().collect());
+    }
+    Ok(threads)
+}

@@ -1,0 +1,242 @@
+//! Tells why somebody was mailed, or was not: of a lead, a partner or an address, with a verdict in one sentence.
+//!
+//! What was decided is read from the history with its rule; only what will happen next is worked out anew, by the very functions that will decide it.
+//!
+//! **Not here:** how a story is laid out (`cli`); it goes out as JSON as it stands.
+
+mod address;
+mod lead;
+mod partner;
+mod told;
+
+pub use address::AddressStory;
+pub use lead::{LeadStory, deliveries_about};
+pub use partner::{PartnerStory, Recipient, WhoIsTold, story as partner_story, who_is_told};
+pub use told::{Mail, Told, mail_of, tell};
+
+use serde::Serialize;
+
+use crate::app::{Error, Rules};
+use crate::lead::LeadId;
+use crate::partner::{EmailAddress, PartnerId, Zone};
+use crate::store::history::Entry;
+use crate::store::leads::find_lead;
+use crate::store::rejected::list_newest;
+use crate::store::{Store, Tx};
+use crate::time::Timestamp;
+
+/// Open rejected records that are searched for an id.
+const REJECTED_MAX: i64 = 500;
+
+/// Everything that is known of what was asked.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stories {
+    /// The lead of that id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead: Option<LeadStory>,
+    /// The partner of that id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner: Option<PartnerStory>,
+    /// The address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<AddressStory>,
+    /// Rejected records that name it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<RejectedStory>,
+}
+
+/// A record that could not be taken in.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RejectedStory {
+    /// As `rejected show` takes it.
+    pub id: i64,
+    /// File, or the way it came.
+    pub source: String,
+    /// Line, or place in the list.
+    pub line: i64,
+    /// When.
+    pub received_date_time: Timestamp,
+    /// All that is wrong with it.
+    pub faults: Vec<String>,
+}
+
+/// A decision, as the history has it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// When.
+    pub date_time: Timestamp,
+    /// The rule's tag.
+    pub rule: String,
+    /// What happened.
+    pub event: String,
+    /// Who did it, where it was somebody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Something that will happen by itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Next {
+    /// When; `None`: as soon as something else happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date_time: Option<Timestamp>,
+    /// What.
+    pub what: String,
+}
+
+/// Explains a lead's id, a partner's id or an address at `now`; `wall_now` tells whether a worker lives.
+///
+/// # Errors
+/// Nothing is known of it, or the database cannot be read.
+pub async fn explain(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &Rules, what: &str) -> Result<Stories, Error> {
+    let mut tx = store.snapshot().await?;
+    let mut stories = Stories::default();
+    if let Some(lead) = find_lead(&mut tx, &LeadId::new(what)).await? {
+        stories.lead = Some(lead::story(&mut tx, now, wall_now, rules, lead).await?);
+    }
+    stories.partner = partner::story(&mut tx, now, rules, &PartnerId::new(what)).await?;
+    if let Ok(address) = what.parse::<EmailAddress>() {
+        stories.address = address::story(&mut tx, rules, &address).await?;
+    }
+    if stories.address.is_none() && stories.partner.is_none() {
+        stories.rejected = rejected(&mut tx, what).await?;
+    }
+    if stories.lead.is_none() && stories.partner.is_none() && stories.address.is_none() && stories.rejected.is_empty() {
+        return Err(Error::NotFound(unknown(what)));
+    }
+    Ok(stories)
+}
+
+fn unknown(what: &str) -> String {
+    if what.contains('@') {
+        return format!(
+            "no partner's record names {what}, nothing was ever mailed to it, and it is not suppressed; if a partner is to use it, \
+             `posthorn partners set-preferred-email PARTNER {what}` says so"
+        );
+    }
+    format!(
+        "there is no lead and no partner {what}, and no rejected record names it, so nothing of that id was ever taken in; \
+         `posthorn partners list` and `posthorn rejected list` show what was"
+    )
+}
+
+/// Looks for an id in the latest rejected records.
+async fn rejected(tx: &mut Tx, what: &str) -> Result<Vec<RejectedStory>, Error> {
+    let records = list_newest(tx, REJECTED_MAX).await?;
+    let naming = records.into_iter().filter(|record| names(&record.record, what));
+    Ok(naming
+        .take(10)
+        .map(|record| RejectedStory {
+            id: record.id,
+            source: record.source,
+            line: record.line,
+            received_date_time: record.received_at,
+            faults: record.faults,
+        })
+        .collect())
+}
+
+/// Tells whether `what` stands in a record as a word of its own: `L1` is not in `L12`.
+fn names(record: &str, what: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    record.match_indices(what).any(|(at, _)| {
+        let before = record[..at].chars().next_back();
+        let after = record[at + what.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+impl From<Entry> for Decision {
+    fn from(entry: Entry) -> Self {
+        Self {
+            date_time: entry.at,
+            rule: entry.rule,
+            event: entry.event,
+            by: entry.actor,
+        }
+    }
+}
+
+/// Writes an instant in UTC and, where that differs, as the wall clock of `zone` shows it.
+pub fn when(at: Timestamp, zone: Zone) -> String {
+    let utc = at.to_utc().naive_utc();
+    let local = zone.local(at);
+    let seconds = if at.as_millis() % 60_000 == 0 { "" } else { ":%S" };
+    let stamp = |time: chrono::NaiveDateTime, format: &str| time.format(format).to_string();
+    let shown = stamp(utc, &format!("%Y-%m-%d %H:%M{seconds} UTC"));
+    if local == utc {
+        return shown;
+    }
+    let format = if local.date() == utc.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    format!("{shown} ({} {zone})", stamp(local, format))
+}
+
+/// Rewrites the RFC 3339 instants in a sentence of the history for people.
+pub fn for_people(sentence: &str, zone: Zone) -> String {
+    let words = sentence.split(' ').map(|word| {
+        let core = word.trim_end_matches([',', ';', '.', ')', ':']);
+        let is_instant = core.len() >= 20 && core.ends_with('Z') && core.as_bytes()[0].is_ascii_digit();
+        match core.parse::<Timestamp>() {
+            Ok(at) if is_instant => format!("{}{}", when(at, zone), &word[core.len()..]),
+            Ok(_) | Err(_) => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Joins names as people do: `a, b and c`.
+fn and(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_told_in_utc_and_on_the_partners_wall() {
+        for (at, zone, told) in [
+            ("2026-03-02T16:00:00Z", "UTC", "2026-03-02 16:00 UTC"),
+            ("2026-03-02T16:00:05.5Z", "Europe/London", "2026-03-02 16:00:05 UTC"),
+            (
+                "2026-03-02T16:00:00Z",
+                "Europe/Berlin",
+                "2026-03-02 16:00 UTC (17:00 Europe/Berlin)",
+            ),
+            (
+                "2026-03-02T20:00:00Z",
+                "Asia/Kolkata",
+                "2026-03-02 20:00 UTC (2026-03-03 01:30 Asia/Kolkata)",
+            ),
+        ] {
+            let zone = zone.parse().expect("a zone");
+            assert_eq!(when(at.parse().expect("a literal"), zone), told);
+        }
+        assert_eq!(
+            for_people("it waits for the digest, due 2026-03-02T17:00:00.000Z; all is well.", Zone::UTC),
+            "it waits for the digest, due 2026-03-02 17:00 UTC; all is well."
+        );
+    }
+
+    #[test]
+    fn an_id_is_found_as_a_word_of_its_own() {
+        for (record, id, is_there) in [
+            (r#"{"id":"L1","x":1}"#, "L1", true),
+            (r#"{"id":"L12"}"#, "L1", false),
+            (r#"{"id":"AL1"}"#, "L1", false),
+            (r#"{"id":"L12","other":"L1"}"#, "L1", true),
+            ("L1", "L1", true),
+            ("ref-1-2", "ref-1", false),
+        ] {
+            assert_eq!(names(record, id), is_there, "{record} {id}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What was, or is to be, told: notices with their deliveries and attempts.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::lead::LeadId;
+use crate::outbox::Kind;
+use crate::partner::{EmailAddress, PartnerId};
+use crate::store::deliveries::{Attempt, Delivery, list_attempts, list_of_ids, list_of_notices};
+use crate::store::notices::Notice;
+use crate::store::{Error, Tx};
+use crate::time::Timestamp;
+
+/// A notice.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// Its row.
+    pub notice_id: i64,
+    /// What it says.
+    pub kind: Kind,
+    /// The receiving partner; empty = the lead desk.
+    pub partner_id: PartnerId,
+    /// Where it stands.
+    pub state: String,
+    /// When it may be claimed.
+    pub due_date_time: Timestamp,
+    /// Why it is in its state.
+    pub reason: Option<String>,
+    /// Its mails; of gathered ones those that name the lead in question.
+    pub deliveries: Vec<Mail>,
+}
+
+/// A delivery.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mail {
+    /// As `deliveries show` takes it.
+    pub id: i64,
+    /// What it says.
+    pub kind: Kind,
+    /// The receiving partner.
+    pub partner_id: PartnerId,
+    /// The lead that it is about, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_id: Option<LeadId>,
+    /// Gathered kinds: its leads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lead_ids: Vec<LeadId>,
+    /// To whom.
+    pub address: EmailAddress,
+    /// Where it stands.
+    pub state: &'static str,
+    /// Attempts that counted.
+    pub attempt: u32,
+    /// When the claim made it.
+    pub created_date_time: Timestamp,
+    /// When it is tried next, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_date_time: Option<Timestamp>,
+    /// When it reached a final state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_date_time: Option<Timestamp>,
+    /// Why it is in its state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether it may have arrived before.
+    pub is_repeat: bool,
+    /// What was tried.
+    pub attempts: Vec<Try>,
+}
+
+/// An attempt.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Try {
+    /// When.
+    pub date_time: Timestamp,
+    /// Who was asked.
+    pub relay: String,
+    /// How far it came.
+    pub stage: String,
+    /// The reply's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+    /// What became of it.
+    pub outcome: String,
+    /// The reply's text.
+    pub detail: String,
+}
+
+/// Reads the deliveries of notices; of gathered kinds only those that name `lead`.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn tell(tx: &mut Tx, notices: Vec<Notice>, lead: Option<&LeadId>) -> Result<Vec<Told>, Error> {
+    let ids: Vec<i64> = notices.iter().map(|notice| notice.id).collect();
+    let mut deliveries = list_of_notices(tx, &ids).await?;
+    if let Some(lead) = lead {
+        deliveries.retain(|delivery| delivery.leads.is_empty() || delivery.leads.contains(lead));
+    }
+    let mut by_notice: HashMap<i64, Vec<Mail>> = HashMap::new();
+    for (notice_id, mail) in mails(tx, deliveries).await? {
+        by_notice.entry(notice_id).or_default().push(mail);
+    }
+    Ok(notices
+        .into_iter()
+        .map(|notice| Told {
+            notice_id: notice.id,
+            kind: notice.kind,
+            partner_id: notice.partner_id,
+            state: notice.state,
+            due_date_time: notice.due_at,
+            reason: notice.reason,
+            deliveries: by_notice.remove(&notice.id).unwrap_or_default(),
+        })
+        .collect())
+}
+
+/// Returns one mail with its attempts.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn mail_of(tx: &mut Tx, id: i64) -> Result<Option<Mail>, Error> {
+    let found = list_of_ids(tx, &[id]).await?;
+    Ok(mails(tx, found).await?.pop().map(|(_, mail)| mail))
+}
+
+/// Reads the attempts of deliveries; each comes with its notice.
+pub(super) async fn mails(tx: &mut Tx, deliveries: Vec<Delivery>) -> Result<Vec<(i64, Mail)>, Error> {
+    let ids: Vec<i64> = deliveries.iter().map(|delivery| delivery.id).collect();
+    let mut tries: HashMap<i64, Vec<Try>> = HashMap::new();
+    for attempt in list_attempts(tx, &ids).await? {
+        tries.entry(attempt.delivery_id).or_default().push(Try::from(attempt));
+    }
+    Ok(deliveries
+        .into_iter()
+        .map(|delivery| {
+            let tries = tries.remove(&delivery.id).unwrap_or_default();
+            (delivery.notice_id, Mail::new(delivery, tries))
+        })
+        .collect())
+}
+
+impl Mail {
+    fn new(delivery: Delivery, attempts: Vec<Try>) -> Self {
+        let next = delivery.next_at();
+        Self {
+            id: delivery.id,
+            kind: delivery.kind,
+            partner_id: delivery.partner_id,
+            lead_id: delivery.lead_id,
+            lead_ids: delivery.leads,
+            address: delivery.address,
+            state: delivery.state.as_str(),
+            attempt: delivery.attempt,
+            created_date_time: delivery.created_at,
+            next_date_time: next,
+            finished_date_time: delivery.finished_at,
+            reason: delivery.reason,
+            is_repeat: delivery.is_repeat,
+            attempts,
+        }
+    }
+}
+
+impl From<Attempt> for Try {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            date_time: attempt.at,
+            relay: attempt.relay,
+            stage: attempt.stage,
+            code: attempt.code,
+            outcome: attempt.outcome,
+            detail: attempt.detail,
+        }
+    }
+}

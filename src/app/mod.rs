@@ -1,0 +1,127 @@
+//! The use cases, one a file: lock, read, decide, write, commit. Each is a function of the store and `now`.
+//!
+//! **Invariants:** whoever decides for partners locks them first, and reads what depends on the lock in a later statement. A fact and the notices that
+//! it causes are written in one transaction. One `now` a transaction. Every decision is written to the history with its rule and inputs.
+//! **Not here:** SQL (`store`), rules (`lead`, `partner`, `policy`, `outbox`), sending (`delivery`).
+
+pub mod answer;
+pub mod audit;
+pub mod claim;
+pub mod database;
+pub mod erratum;
+pub mod explain;
+pub mod feed;
+pub mod fire;
+pub mod known;
+pub mod mail_count;
+mod new_lead;
+pub mod partners;
+pub mod record;
+pub mod release;
+pub mod resolve;
+pub mod status;
+pub mod suppress;
+mod sync;
+pub mod take_in;
+pub mod tick;
+pub mod withdraw;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use erratum::Error;
+
+use crate::lead::Lead;
+use crate::outbox::delivery::InDoubt;
+use crate::outbox::retry::Retry;
+use crate::partner::{EmailAddress, Partner, PartnerId};
+use crate::policy::recipient::languages;
+use crate::policy::{Policy, action};
+use crate::settings::Settings;
+use crate::store::history::Entry;
+use crate::store::items::{NewItem, lead_subject};
+use crate::time::Timestamp;
+
+/// What the operator has set, as far as use cases read it.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The rules' parameters.
+    pub policy: Policy,
+    /// `portal.url`
+    pub portal_url: String,
+    /// `portal.lead_url`, with `{id}`.
+    pub lead_url: String,
+    /// `portal.lead_desk`
+    pub lead_desk: Option<EmailAddress>,
+    /// Whether items are posted to an Action Center.
+    pub posts_items: bool,
+    /// `worker.in_doubt`
+    pub in_doubt: InDoubt,
+    /// The waiting times.
+    pub retry: Retry,
+}
+
+impl Rules {
+    /// Takes from the settings what use cases read.
+    pub fn from_settings(settings: &Settings) -> Self {
+        Self {
+            policy: settings.policy.clone(),
+            portal_url: settings.portal.url.clone(),
+            lead_url: settings.portal.lead_url.clone(),
+            lead_desk: settings.portal.lead_desk.clone(),
+            posts_items: settings.action_center.url.is_some(),
+            in_doubt: settings.worker.in_doubt,
+            retry: Retry {
+                give_up_after: settings.smtp.give_up_after,
+                resend_after: settings.worker.resend_after,
+                ..Retry::default()
+            },
+        }
+    }
+}
+
+/// Returns the receiver that stands for the lead desk where a notice wants a partner.
+pub fn lead_desk() -> PartnerId {
+    PartnerId::new("")
+}
+
+/// Returns the item of a lead as it is at `now`.
+fn lead_item(lead: &Lead, now: Timestamp, partner: Option<&Partner>, rules: &Rules) -> NewItem {
+    let languages = languages(None, partner, &rules.policy.locale);
+    NewItem {
+        subject: lead_subject(&lead.id),
+        partner_id: lead.partner_id.clone(),
+        lead_id: Some(lead.id.clone()),
+        content: action::lead_item(lead, now, &languages, &rules.lead_url),
+    }
+}
+
+/// Returns a history entry about a lead.
+fn about_lead(now: Timestamp, lead: &Lead, rule: &str, event: impl Into<String>, detail: serde_json::Value) -> Entry {
+    Entry {
+        at: now,
+        partner_id: lead.partner_id.clone(),
+        lead_id: Some(lead.id.clone()),
+        address: None,
+        rule: rule.to_owned(),
+        event: event.into(),
+        actor: None,
+        detail,
+    }
+}
+
+/// Returns a history entry about a partner.
+fn about_partner(now: Timestamp, partner: &PartnerId, rule: &str, event: impl Into<String>, detail: serde_json::Value) -> Entry {
+    Entry {
+        at: now,
+        partner_id: partner.clone(),
+        lead_id: None,
+        address: None,
+        rule: rule.to_owned(),
+        event: event.into(),
+        actor: None,
+        detail,
+    }
+}

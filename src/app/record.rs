@@ -1,0 +1,292 @@
+//! Records what became of attempts, in one transaction for many (architecture, 8); and takes back what dead workers held.
+//!
+//! What an event makes of a delivery is `outbox::delivery::next`; this file carries it out.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::app::suppress::{self, Suppress};
+use crate::app::{Error, Rules};
+use crate::outbox::delivery::{Due, Event, Facts, InDoubt, Next, State, next};
+use crate::outbox::reply::{Reply, Stage, Verdict, classify};
+use crate::partner::EmailAddress;
+use crate::store::deliveries::{
+    Attempt, Delivery, Outcome, find_delivery, insert_attempts, list_dead, list_doubtful, move_deliveries, record_outcomes,
+};
+use crate::store::notices::reopen_notices;
+use crate::store::suppressions::note_faults;
+use crate::store::{Store, retried};
+use crate::time::Timestamp;
+
+/// Deliveries that are taken back in one transaction.
+const RECOVER_MAX: i64 = 1000;
+/// Stands for "not by itself": 9999-12-31.
+const NEVER: Timestamp = Timestamp::from_millis(253_402_214_400_000);
+
+/// What came of handing one delivery over.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The delivery as claimed.
+    pub delivery: Delivery,
+    /// When.
+    pub at: Timestamp,
+    /// Who was asked.
+    pub relay: String,
+    /// What came of it.
+    pub result: TryResult,
+    /// From 0 to 1: spreads what failed together.
+    pub jitter: f64,
+}
+
+/// What the other side did.
+#[derive(Clone, Debug)]
+pub enum TryResult {
+    /// It took the mail.
+    Accepted(Option<Reply>),
+    /// It answered otherwise.
+    Refused(Stage, Reply),
+    /// No answer, before the mail was out.
+    Unreachable(Stage, String),
+    /// The relay cannot be used as it is set up: no STARTTLS, no AUTH.
+    RelayUnfit(Stage, String),
+    /// The mail was out, and no answer came.
+    ReplyLost(String),
+    /// There was nothing left to say when it was rendered.
+    NothingLeft(String),
+    /// The mail could not be written.
+    Unwritable(String),
+    /// Mode `dry`: it was rendered, and nothing leaves.
+    Dry,
+    /// The worker is shutting down, and had not begun with it.
+    Released,
+}
+
+impl TryResult {
+    /// Returns how far a mail came that was not taken, and the reply's code; `None` where it was taken, or never offered.
+    pub fn refusal(&self) -> Option<(&'static str, Option<u16>)> {
+        match self {
+            Self::Refused(stage, reply) => Some((stage.as_str(), Some(reply.code))),
+            Self::Unreachable(stage, _) | Self::RelayUnfit(stage, _) => Some((stage.as_str(), None)),
+            Self::ReplyLost(_) => Some((Stage::FinalDot.as_str(), None)),
+            Self::Unwritable(_) => Some(("render", None)),
+            Self::Accepted(_) | Self::NothingLeft(_) | Self::Dry | Self::Released => None,
+        }
+    }
+}
+
+/// What a flush of outcomes showed about the relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Deliveries whose outcome was recorded.
+    pub n_recorded: usize,
+    /// Until when the relay is left alone, where one of them was the relay's fault.
+    pub relay_rests_until: Option<Timestamp>,
+}
+
+/// Records outcomes of deliveries that the worker `owner` holds; those that it does not hold any more are left as they are.
+///
+/// # Errors
+/// The database cannot record it; then nothing was.
+pub async fn record(store: &Store, now: Timestamp, rules: &Rules, owner: i64, tried: &[Tried]) -> Result<Recorded, Error> {
+    Ok(retried(|| record_once(store, now, rules, owner, tried)).await?)
+}
+
+async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, tried: &[Tried]) -> Result<Recorded, crate::store::Error> {
+    let mut tx = store.begin().await?;
+    let bare: Vec<EmailAddress> = tried
+        .iter()
+        .filter(|one| is_bare_refusal(&one.result))
+        .map(|one| one.delivery.address.clone())
+        .collect();
+    let seen: HashMap<EmailAddress, Timestamp> = note_faults(&mut tx, now, &bare).await?.into_iter().collect();
+
+    let mut outcomes = Vec::with_capacity(tried.len());
+    let mut nexts = HashMap::new();
+    for one in tried {
+        let event = event_of(now, one, seen.get(&one.delivery.address).copied());
+        let facts = facts(&one.delivery, rules, one.jitter);
+        let next = next(now, State::Sending, event, &facts).expect("a delivery in sending takes every outcome of an attempt");
+        outcomes.push(outcome(now, &one.delivery, &next, Some(reason(&one.result)), event));
+        nexts.insert(one.delivery.id, next);
+    }
+    let held = record_outcomes(&mut tx, now, owner, &outcomes).await?;
+    let ours: Vec<&Tried> = tried.iter().filter(|one| held.contains(&one.delivery.id)).collect();
+    insert_attempts(
+        &mut tx,
+        &ours
+            .iter()
+            .filter_map(|one| attempt(one, nexts[&one.delivery.id].state))
+            .collect::<Vec<_>>(),
+    )
+    .await?;
+
+    let dead = ours.iter().filter(|one| nexts[&one.delivery.id].suppresses);
+    let suppressions: Vec<Suppress> = dead
+        .map(|one| Suppress {
+            address: one.delivery.address.clone(),
+            reason: "hard bounce".into(),
+            detail: reason(&one.result),
+            actor: None,
+        })
+        .collect();
+    suppress::apply(&mut tx, now, rules, &suppressions).await?;
+    let again: BTreeSet<i64> = ours
+        .iter()
+        .filter(|one| nexts[&one.delivery.id].resolves_again)
+        .map(|one| one.delivery.notice_id)
+        .collect();
+    reopen_notices(&mut tx, now, &again).await?;
+    tx.commit().await?;
+    let resting = ours.iter().filter(|one| nexts[&one.delivery.id].opens_circuit);
+    Ok(Recorded {
+        n_recorded: ours.len(),
+        relay_rests_until: resting.map(|_| now.plus(rules.retry.relay_pause)).max(),
+    })
+}
+
+fn is_bare_refusal(result: &TryResult) -> bool {
+    matches!(result, TryResult::Refused(stage, reply) if matches!(classify(*stage, reply), Verdict::Address { bare: true, .. }))
+}
+
+/// Names what an attempt's result is to its delivery.
+fn event_of(now: Timestamp, one: &Tried, bare_seen_at: Option<Timestamp>) -> Event {
+    match &one.result {
+        TryResult::Accepted(_) => Event::Accepted,
+        TryResult::Refused(stage, reply) => Event::of(now, classify(*stage, reply), bare_seen_at),
+        TryResult::Unreachable(..) => Event::Transient,
+        TryResult::RelayUnfit(..) => Event::RelayFault,
+        TryResult::ReplyLost(_) => Event::ReplyLost,
+        // A dry run leaves nothing to be sent; the reason says so.
+        TryResult::NothingLeft(_) | TryResult::Dry => Event::NothingLeft,
+        TryResult::Unwritable(_) => Event::MessageFault,
+        TryResult::Released => Event::Released,
+    }
+}
+
+pub(super) fn facts<'a>(delivery: &Delivery, rules: &'a Rules, jitter: f64) -> Facts<'a> {
+    Facts {
+        n_attempts: delivery.attempt,
+        first_due_at: delivery.first_due_at,
+        is_resent: delivery.is_resent,
+        jitter,
+        in_doubt: rules.in_doubt,
+        retry: &rules.retry,
+    }
+}
+
+/// Returns the row that a delivery becomes.
+pub(super) fn outcome(now: Timestamp, delivery: &Delivery, next: &Next, reason: Option<String>, event: Event) -> Outcome {
+    Outcome {
+        id: delivery.id,
+        state: next.state,
+        attempt: delivery.attempt + u32::from(next.is_attempt),
+        due_at: match next.due {
+            Due::Unchanged => delivery.due_at,
+            Due::At(at) => at,
+            Due::Never => NEVER,
+        },
+        is_repeat: delivery.is_repeat || next.is_repeat,
+        is_resent: delivery.is_resent || event == Event::DoubtOver,
+        first_due_at: if next.restarts { now } else { delivery.first_due_at },
+        reason,
+    }
+}
+
+/// Says what the other side did, in plain words.
+fn reason(result: &TryResult) -> String {
+    match result {
+        TryResult::Accepted(Some(reply)) => format!("accepted: {reply}"),
+        TryResult::Accepted(None) => "written to the Maildir".to_owned(),
+        TryResult::Refused(stage, reply) => format!("refused at {stage}: {reply}"),
+        TryResult::Unreachable(stage, detail) | TryResult::RelayUnfit(stage, detail) => format!("failed at {stage}: {detail}"),
+        TryResult::ReplyLost(detail) => format!("the mail was handed over and no reply came: {detail}"),
+        TryResult::NothingLeft(why) => why.clone(),
+        TryResult::Unwritable(why) => format!("the mail could not be written: {why}"),
+        TryResult::Dry => "mode dry: rendered, and not sent".to_owned(),
+        TryResult::Released => "given back by a worker that was shutting down".to_owned(),
+    }
+}
+
+/// Returns the attempt that a result was; a mail that was never handed to anybody was none.
+fn attempt(one: &Tried, state: State) -> Option<Attempt> {
+    let (stage, code) = match &one.result {
+        TryResult::Accepted(reply) => (Stage::FinalDot.as_str(), reply.as_ref().map(|reply| reply.code)),
+        TryResult::Refused(stage, reply) => (stage.as_str(), Some(reply.code)),
+        TryResult::Unreachable(stage, _) | TryResult::RelayUnfit(stage, _) => (stage.as_str(), None),
+        TryResult::ReplyLost(_) => (Stage::FinalDot.as_str(), None),
+        TryResult::Unwritable(_) => ("render", None),
+        TryResult::NothingLeft(_) | TryResult::Dry | TryResult::Released => return None,
+    };
+    Some(Attempt {
+        delivery_id: one.delivery.id,
+        at: one.at,
+        relay: one.relay.clone(),
+        stage: stage.to_owned(),
+        code,
+        outcome: state.as_str().to_owned(),
+        detail: reason(&one.result),
+    })
+}
+
+/// Takes back deliveries whose worker has died, and sends again those in doubt whose time has come. Returns how many moved.
+///
+/// # Errors
+/// The database cannot record it.
+pub async fn recover(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &Rules) -> Result<usize, Error> {
+    Ok(retried(|| recover_once(store, now, wall_now, rules)).await?)
+}
+
+async fn recover_once(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &Rules) -> Result<usize, crate::store::Error> {
+    let mut tx = store.begin().await?;
+    let mut moves = Vec::new();
+    for delivery in list_dead(&mut tx, wall_now, RECOVER_MAX).await? {
+        let event = Event::WorkerDied {
+            handed_over: delivery.handed_over_at.is_some(),
+        };
+        moves.extend(moved(now, &delivery, event, rules, "its worker died"));
+    }
+    if rules.in_doubt == InDoubt::Resend {
+        for delivery in list_doubtful(&mut tx, now, RECOVER_MAX).await? {
+            moves.extend(moved(
+                now,
+                &delivery,
+                Event::DoubtOver,
+                rules,
+                "no reply came in time; sent once more with the same Message-ID",
+            ));
+        }
+    }
+    if moves.is_empty() {
+        return Ok(0);
+    }
+    let n_moved = move_deliveries(&mut tx, now, &moves).await?.len();
+    tx.commit().await?;
+    Ok(n_moved)
+}
+
+fn moved(now: Timestamp, delivery: &Delivery, event: Event, rules: &Rules, why: &str) -> Option<(State, Outcome)> {
+    let next = next(now, delivery.state, event, &facts(delivery, rules, 0.5)).ok()?;
+    Some((delivery.state, outcome(now, delivery, &next, Some(why.to_owned()), event)))
+}
+
+/// Does what ops want of a delivery: [`Event::OpsRetry`] or [`Event::OpsCancel`].
+///
+/// # Errors
+/// There is no such delivery, its state forbids it, or the database cannot record it.
+pub async fn by_hand(store: &Store, now: Timestamp, rules: &Rules, id: i64, event: Event, by: Option<&str>) -> Result<State, Error> {
+    let mut tx = store.begin().await?;
+    let Some(delivery) = find_delivery(&mut tx, id).await? else {
+        return Err(Error::NotFound(format!(
+            "there is no delivery {id}; `posthorn deliveries list` names them"
+        )));
+    };
+    let next = next(now, delivery.state, event, &facts(&delivery, rules, 0.5))
+        .map_err(|refused| Error::Refused(format!("delivery {id}: {refused}")))?;
+    let who = by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = format!("{}{who}", event.describe());
+    let moved = move_deliveries(&mut tx, now, &[(delivery.state, outcome(now, &delivery, &next, Some(why), event))]).await?;
+    if moved.is_empty() {
+        return Err(Error::Refused(format!("delivery {id} has just changed; look at it again")));
+    }
+    tx.commit().await?;
+    Ok(next.state)
+}

@@ -1,0 +1,208 @@
+//! How it is: what waits, what is late, and what needs somebody.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::app::database::find_identity;
+use crate::app::{Error, Rules, lead_desk};
+use crate::outbox::delivery::InDoubt;
+use crate::store::deliveries::{self, list_backlog as list_queued};
+use crate::store::notices::{self, list_backlog as list_pending, list_parked_partners};
+use crate::store::workers::list_live;
+use crate::store::{Store, Tx, digests, items, leads, rejected, suppressions};
+use crate::time::Timestamp;
+
+/// Partners that are named; the rest is counted.
+const PARTNERS_MAX: i64 = 10;
+
+/// How it is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The instant of which this is true.
+    pub date_time: Timestamp,
+    /// `live`, `redirect`, `dry`.
+    pub mode: String,
+    /// Whether `--now` may be anything.
+    pub rehearsal: bool,
+    /// `sqlite` or `postgres`.
+    pub engine: &'static str,
+    /// Workers that are alive.
+    pub workers: Vec<Worker>,
+    /// What waits to be mailed, by kind.
+    pub backlog: Vec<Backlog>,
+    /// The next thing that is due.
+    pub next_due: Option<NextDue>,
+    /// Deliveries by state.
+    pub deliveries: BTreeMap<String, i64>,
+    /// Deliveries of which it is not known whether they arrived.
+    pub in_doubt: i64,
+    /// Notices by state.
+    pub notices: BTreeMap<String, i64>,
+    /// Notices whose partner has no address.
+    pub parked: i64,
+    /// The partners of which most are parked.
+    pub parked_partners: Vec<PartnerCount>,
+    /// Notices that are parked since no lead desk is set, or it cannot be reached.
+    pub parked_for_lead_desk: i64,
+    /// Whether `portal.lead_desk` is set.
+    pub has_lead_desk: bool,
+    /// Notices that came to nothing: all of their addresses failed.
+    pub undeliverable: i64,
+    /// Leads that wait for their partner to have an address.
+    pub held_leads: i64,
+    /// The partners that most of them belong to.
+    pub held_partners: Vec<PartnerCount>,
+    /// Records that could not be taken in, and that nobody has dealt with.
+    pub rejected_open: i64,
+    /// Addresses that are not mailed any more.
+    pub suppressions: i64,
+    /// Action items whose newest state waits to be posted.
+    pub items_to_post: i64,
+}
+
+/// A worker.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    /// Its epoch.
+    pub epoch: i64,
+    /// Host and process.
+    pub name: String,
+    /// Since when.
+    pub started_date_time: Timestamp,
+}
+
+/// What waits of one kind.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backlog {
+    /// The kind.
+    pub kind: String,
+    /// Notices that are not resolved to addresses yet.
+    pub pending: i64,
+    /// Mails that are to be tried again.
+    pub queued: i64,
+    /// How many of both are due.
+    pub due: i64,
+    /// For how long the oldest of them has been due.
+    pub oldest_due_seconds: Option<i64>,
+}
+
+/// Something that is due.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextDue {
+    /// When.
+    pub date_time: Timestamp,
+    /// What.
+    pub what: &'static str,
+}
+
+/// How many things a partner has.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartnerCount {
+    /// Which partner.
+    pub partner_id: String,
+    /// How many.
+    pub n: i64,
+}
+
+/// Says how it is at `now`; `wall_now` tells which workers live. Writes nothing.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn status(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &Rules, configured_mode: &str) -> Result<Status, Error> {
+    let identity = find_identity(store).await?;
+    let mut tx = store.snapshot().await?;
+    let deliveries = by_state(deliveries::count_by_state(&mut tx).await?);
+    let notices = by_state(notices::count_by_state(&mut tx).await?);
+    let n = |states: &BTreeMap<String, i64>, state: &str| states.get(state).copied().unwrap_or(0);
+    let parked = list_parked_partners(&mut tx, PARTNERS_MAX + 1).await?;
+    let parked_for_lead_desk = parked.iter().find(|(id, _)| *id == lead_desk()).map_or(0, |(_, n)| *n);
+    let held = leads::list_held_partners(&mut tx, PARTNERS_MAX).await?;
+    let workers = list_live(&mut tx, wall_now).await?.into_iter().map(|worker| Worker {
+        epoch: worker.epoch,
+        name: worker.name,
+        started_date_time: Timestamp::from_millis(worker.started_at),
+    });
+    let partner_count = |(id, n): (crate::partner::PartnerId, i64)| PartnerCount {
+        partner_id: id.as_str().to_owned(),
+        n,
+    };
+    let parked_partners = parked.into_iter().filter(|(id, _)| *id != lead_desk());
+    Ok(Status {
+        date_time: now,
+        mode: identity.as_ref().map_or(configured_mode, |identity| &identity.mode).to_owned(),
+        rehearsal: identity.is_some_and(|identity| identity.is_rehearsal),
+        engine: if store.is_embedded() { "sqlite" } else { "postgres" },
+        workers: workers.collect(),
+        backlog: backlog(&mut tx, now).await?,
+        next_due: next_due(&mut tx, rules).await?,
+        in_doubt: n(&deliveries, "in_doubt"),
+        parked: n(&notices, "parked") - parked_for_lead_desk,
+        parked_partners: parked_partners.take(PARTNERS_MAX as usize).map(partner_count).collect(),
+        parked_for_lead_desk,
+        has_lead_desk: rules.lead_desk.is_some(),
+        undeliverable: n(&notices, "undeliverable"),
+        held_leads: leads::count_held(&mut tx).await?,
+        held_partners: held.into_iter().map(partner_count).collect(),
+        rejected_open: rejected::count_open(&mut tx).await?,
+        suppressions: suppressions::count_suppressions(&mut tx).await?,
+        items_to_post: items::count_waiting(&mut tx).await?,
+        deliveries,
+        notices,
+    })
+}
+
+fn by_state(counts: Vec<(String, String, i64)>) -> BTreeMap<String, i64> {
+    let mut states = BTreeMap::new();
+    for (_, state, n) in counts {
+        *states.entry(state).or_insert(0) += n;
+    }
+    states
+}
+
+async fn backlog(tx: &mut Tx, now: Timestamp) -> Result<Vec<Backlog>, Error> {
+    let mut kinds: BTreeMap<String, Backlog> = BTreeMap::new();
+    let age = |first_due_at: i64| (first_due_at <= now.as_millis()).then(|| (now.as_millis() - first_due_at) / 1000);
+    for pending in list_pending(tx, now).await? {
+        let one = kinds.entry(pending.kind).or_default();
+        one.pending = pending.n;
+        one.due += pending.n_due;
+        one.oldest_due_seconds = one.oldest_due_seconds.max(age(pending.first_due_at));
+    }
+    for queued in list_queued(tx, now).await? {
+        let one = kinds.entry(queued.kind).or_default();
+        one.queued = queued.n;
+        one.due += queued.n_due;
+        one.oldest_due_seconds = one.oldest_due_seconds.max(age(queued.first_due_at));
+    }
+    Ok(kinds.into_iter().map(|(kind, backlog)| Backlog { kind, ..backlog }).collect())
+}
+
+/// Returns the soonest of everything that is due by itself.
+async fn next_due(tx: &mut Tx, rules: &Rules) -> Result<Option<NextDue>, Error> {
+    let doubt = match rules.in_doubt {
+        InDoubt::Resend => deliveries::next_doubt(tx).await?,
+        InDoubt::Hold => None,
+    };
+    let posts = if rules.posts_items { items::next_post(tx).await? } else { None };
+    let all = [
+        (deliveries::next_due(tx).await?, "a mail is tried again"),
+        (notices::next_due(tx).await?, "a notice is taken up and mailed"),
+        (digests::next_due(tx).await?, "a digest fires"),
+        (
+            leads::next_due(tx).await?,
+            "time moves a lead: it cools, is marked as expiring, expires or is archived",
+        ),
+        (doubt, "a mail in doubt is sent once more"),
+        (posts, "an action item is posted"),
+    ];
+    let due = all
+        .into_iter()
+        .filter_map(|(at, what)| at.map(|date_time| NextDue { date_time, what }));
+    Ok(due.min_by_key(|due| due.date_time))
+}

@@ -1,0 +1,154 @@
+//! Lays newer records over leads that are here, and follows what the portal has decided about them elsewhere (`R-INTAKE`, `R-SYNC`).
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::app::known::Known;
+use crate::app::new_lead::location_of;
+use crate::app::take_in::Outcome;
+use crate::app::withdraw::withdraw;
+use crate::app::{Rules, about_lead, lead_item};
+use crate::fault::Fault;
+use crate::lead::kind::Kind;
+use crate::lead::show::hide_contact;
+use crate::lead::{Lead, LeadId, Record, Stage};
+use crate::policy::due::remind_at;
+use crate::store::Tx;
+use crate::store::history::{Entry, insert_history};
+use crate::store::items::update_items;
+use crate::store::leads::{StateChange, update_contents, update_states};
+use crate::time::Timestamp;
+
+/// Writes newer content of leads that are here, and whatever the portal has decided about them elsewhere (`R-SYNC`).
+pub(super) async fn write_updates<'a>(
+    tx: &mut Tx,
+    now: Timestamp,
+    records: &[&'a Record],
+    mut existing: HashMap<LeadId, Lead>,
+    known: &Known,
+    rules: &Rules,
+    outcomes: &mut HashMap<&'a LeadId, Outcome>,
+) -> Result<(), crate::store::Error> {
+    let mut changed: Vec<(Lead, Stage)> = Vec::new();
+    let mut closed: Vec<(Lead, Stage)> = Vec::new();
+    let mut history = Vec::new();
+    for record in records {
+        let Some(mut lead) = existing.remove(&record.id) else { continue };
+        if lead.partner_id != record.partner_id {
+            let expected = format!("{}, the partner whose lead {} is", lead.partner_id, lead.id);
+            let fault = Fault::wrong("organizationId", &record.partner_id.as_str().into(), expected);
+            outcomes.insert(&record.id, Outcome::Rejected(vec![fault]));
+            continue;
+        }
+        if record.version <= lead.version {
+            outcomes.insert(&record.id, Outcome::Unchanged);
+            continue;
+        }
+        outcomes.insert(&record.id, Outcome::Updated);
+        let was = lead.stage;
+        history.push(update_content(now, &mut lead, record, rules));
+        history.extend(sync(now, &mut lead, record, rules));
+        if was == Stage::Received && lead.stage != Stage::Received {
+            closed.push((lead, was));
+        } else {
+            changed.push((lead, was));
+        }
+    }
+    let (mut leads, stages): (Vec<Lead>, Vec<Stage>) = closed.into_iter().unzip();
+    withdraw(tx, now, &mut leads, "the portal's record says that it was answered elsewhere").await?;
+    changed.extend(leads.into_iter().zip(stages));
+    update_contents(tx, &changed.iter().map(|(lead, _)| lead).collect::<Vec<_>>()).await?;
+    update_states(
+        tx,
+        &changed.iter().map(|(lead, was)| StateChange::new(lead, *was)).collect::<Vec<_>>(),
+    )
+    .await?;
+    let items: Vec<_> = changed
+        .iter()
+        .map(|(lead, _)| lead_item(lead, now, known.partner(&lead.partner_id), rules))
+        .collect();
+    update_items(tx, now, &items, rules.posts_items).await?;
+    insert_history(tx, &history).await
+}
+
+/// Lays newer content over a lead. Its kind, channel and number stay as decided.
+fn update_content(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rules) -> Entry {
+    let mut json = record.json.clone();
+    if lead.is_contact_hidden_at(now) {
+        hide_contact(&mut json);
+    }
+    lead.version = record.version;
+    lead.customer.clone_from(&record.customer);
+    if lead.is_contact_hidden_at(now) {
+        lead.customer = json["customerProfile"]["name"].as_str().unwrap_or_default().to_owned();
+    }
+    lead.deal.clone_from(&record.deal);
+    lead.location = location_of(record);
+    lead.sender_id = record.invited_by.as_ref().and_then(|by| by.id.clone());
+    lead.record = Value::Object(json).to_string();
+    if lead.is_unanswered_at(now) && lead.cool_at.is_some() != record.consent_to_contact {
+        lead.cool_at = record.consent_to_contact.then(|| lead.created_at.plus(rules.policy.urgent_for));
+        lead.is_cooled = false;
+    }
+    about_lead(
+        now,
+        lead,
+        "R-INTAKE",
+        "a newer record replaced its content; nobody is notified a second time",
+        json!({}),
+    )
+}
+
+/// Applies what the portal decided about a lead elsewhere: a stage that ours can reach, a moved expiry.
+fn sync(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rules) -> Vec<Entry> {
+    let mut history = Vec::new();
+    if lead.kind == Kind::Informational || lead.kind == Kind::Test {
+        return history;
+    }
+    let ours = lead.stage_at(now);
+    let detail = json!({ "ours": ours.as_str(), "portals": record.stage.as_str() });
+    if ours != record.stage && ours.can_sync_to(record.stage) {
+        let event = format!(
+            "the portal's record says {}; whoever decided that has told those concerned, so no mail goes out",
+            record.stage
+        );
+        history.push(about_lead(now, lead, "R-SYNC", event, detail));
+        lead.stage = record.stage;
+        lead.stage_since = match record.stage {
+            Stage::Accepted => record.accepted_at.unwrap_or(now).min(now),
+            Stage::Received | Stage::Won | Stage::Lost | Stage::Declined | Stage::Expired => now,
+        };
+        if ours == Stage::Received {
+            lead.cool_until(record.accepted_at.unwrap_or(now).min(now));
+        }
+        return history;
+    }
+    if ours != record.stage {
+        let event = format!(
+            "the portal's record says {}, which {ours} cannot become; the stage stays {ours}",
+            record.stage
+        );
+        history.push(about_lead(now, lead, "R-SYNC", event, detail));
+    }
+    if let (Stage::Received, Some(from), Some(to)) = (ours, lead.expires_at, record.expires_at)
+        && from != to
+    {
+        lead.expires_at = Some(to);
+        // A lead that was to be marked is marked at once where the new instant has passed; only one that arrived late never is.
+        lead.remind_at = match lead.remind_at {
+            Some(_) => Some(to.minus(rules.policy.remind_before)),
+            None => remind_at(now, to, &rules.policy).filter(|_| !lead.is_quiet),
+        };
+        lead.is_expiring &= lead.remind_at.is_some_and(|at| now >= at);
+        let detail = json!({ "from": from, "to": to });
+        history.push(about_lead(
+            now,
+            lead,
+            "R-SYNC",
+            format!("the portal moved its expiry from {from} to {to}"),
+            detail,
+        ));
+    }
+    history
+}

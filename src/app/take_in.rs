@@ -1,0 +1,191 @@
+//! Takes records in: each once, whatever comes with it, in batches of one transaction (`R-INTAKE`, `R-SYNC`, `R-BACKFILL`, `R-KIND`, `R-CHANNEL`).
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::app::known::Known;
+use crate::app::new_lead::{decide_new, join_digests, single_notices};
+use crate::app::sync::write_updates;
+use crate::app::{Error, Rules, lead_item};
+use crate::fault::Fault;
+use crate::lead::{LeadId, Record};
+use crate::partner::PartnerId;
+use crate::store::history::insert_history;
+use crate::store::items::put_items;
+use crate::store::leads::{find_leads, insert_leads};
+use crate::store::notices::insert_notices;
+use crate::store::partners::{lock_partners, set_days};
+use crate::store::rejected::{NewRejected, insert_rejected};
+use crate::store::{Store, Tx, retried};
+use crate::time::Timestamp;
+
+/// Records a transaction takes in at most: beyond that, the time a commit costs is spread thin enough (58,000 leads/s at 1,000).
+pub const BATCH_MAX: usize = 1000;
+
+/// A record as it came.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Line, or place in the list.
+    pub line: u64,
+    /// Its text, kept whole where it is rejected.
+    pub text: String,
+    /// What was read of it.
+    pub parsed: Result<Record, Vec<Fault>>,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// File name, or the way it came.
+    pub source: String,
+    /// What `--partner` said.
+    pub partner: Option<PartnerId>,
+    /// Whether nobody is to be told (`--no-notify`).
+    pub is_quiet: bool,
+}
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is a new lead.
+    New,
+    /// It brought newer content of a lead that is here.
+    Updated,
+    /// It is not newer than what is here.
+    Unchanged,
+    /// It is kept in the list of rejected records.
+    Rejected(Vec<Fault>),
+}
+
+/// What became of each record of a batch.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Line, or place in the list.
+    pub line: u64,
+    /// The lead, where the record could be read.
+    pub id: Option<LeadId>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Takes a batch in. When it returns, everything is committed, the rejected records included.
+///
+/// # Errors
+/// The database cannot record it; then nothing of this batch was taken in, or all of its records before a repeated id.
+pub async fn take_in(store: &Store, now: Timestamp, rules: &Rules, origin: &Origin, batch: &[Incoming]) -> Result<Vec<Taken>, Error> {
+    let mut taken = Vec::with_capacity(batch.len());
+    // The second record of an id is an update of the first, and so is decided after it is written.
+    for round in rounds(batch) {
+        taken.extend(retried(|| take_in_once(store, now, rules, origin, round)).await?);
+    }
+    Ok(taken)
+}
+
+/// Cuts a batch into runs in which no id stands twice.
+fn rounds(batch: &[Incoming]) -> Vec<&[Incoming]> {
+    let mut rounds = Vec::new();
+    let mut seen: HashSet<&LeadId> = HashSet::new();
+    let mut start = 0;
+    for (index, incoming) in batch.iter().enumerate() {
+        let Ok(record) = &incoming.parsed else { continue };
+        if !seen.insert(&record.id) {
+            rounds.push(&batch[start..index]);
+            start = index;
+            seen.clear();
+            seen.insert(&record.id);
+        }
+    }
+    rounds.push(&batch[start..]);
+    rounds
+}
+
+async fn take_in_once(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    origin: &Origin,
+    round: &[Incoming],
+) -> Result<Vec<Taken>, crate::store::Error> {
+    let records: Vec<&Record> = round.iter().filter_map(|incoming| incoming.parsed.as_ref().ok()).collect();
+    let partners: BTreeSet<PartnerId> = records.iter().map(|record| record.partner_id.clone()).collect();
+
+    let mut tx = store.begin().await?;
+    let states = lock_partners(&mut tx, &partners).await?;
+    let existing = find_leads(&mut tx, records.iter().map(|record| &record.id)).await?;
+    let mut known = Known::default();
+    known.read_more(&mut tx, &partners).await?;
+    known.open_days(&mut tx, now, &rules.policy, &states).await?;
+
+    let mut outcomes: HashMap<&LeadId, Outcome> = HashMap::new();
+    let (old, mut new): (Vec<&Record>, Vec<&Record>) = records.into_iter().partition(|record| existing.contains_key(&record.id));
+    new.sort_by(|a, b| a.created_at.cmp(&b.created_at).then_with(|| a.id.cmp(&b.id)));
+    write_new(&mut tx, now, &new, &mut known, rules, origin).await?;
+    outcomes.extend(new.iter().map(|record| (&record.id, Outcome::New)));
+    write_updates(&mut tx, now, &old, existing, &known, rules, &mut outcomes).await?;
+    set_days(&mut tx, &known.changed_days()).await?;
+
+    let mut taken = Vec::with_capacity(round.len());
+    for incoming in round {
+        taken.push(match &incoming.parsed {
+            Ok(record) => {
+                let outcome = outcomes.get(&record.id).cloned().unwrap_or(Outcome::Unchanged);
+                Taken {
+                    line: incoming.line,
+                    id: Some(record.id.clone()),
+                    outcome,
+                }
+            }
+            Err(faults) => Taken {
+                line: incoming.line,
+                id: None,
+                outcome: Outcome::Rejected(faults.clone()),
+            },
+        });
+    }
+    insert_rejected(&mut tx, now, &rejected_rows(origin, round, &taken)).await?;
+    tx.commit().await?;
+    Ok(taken)
+}
+
+fn rejected_rows(origin: &Origin, round: &[Incoming], taken: &[Taken]) -> Vec<NewRejected> {
+    let mut kept = Vec::new();
+    for (incoming, taken) in round.iter().zip(taken) {
+        if let Outcome::Rejected(faults) = &taken.outcome {
+            kept.push(NewRejected {
+                source: origin.source.clone(),
+                line: i64::try_from(incoming.line).unwrap_or(i64::MAX),
+                partner_id: origin.partner.as_ref().map(|id| id.as_str().to_owned()),
+                record: incoming.text.replace('\0', ""),
+                faults: faults.iter().map(Fault::to_string).collect(),
+                is_quiet: origin.is_quiet,
+            });
+        }
+    }
+    kept
+}
+
+/// Writes new leads with everything that they cause: notices, the digests that they wait for, items, history.
+async fn write_new(
+    tx: &mut Tx,
+    now: Timestamp,
+    records: &[&Record],
+    known: &mut Known,
+    rules: &Rules,
+    origin: &Origin,
+) -> Result<(), crate::store::Error> {
+    let mut leads = Vec::with_capacity(records.len());
+    let mut history = Vec::with_capacity(records.len());
+    for record in records {
+        let new = decide_new(now, record, known, rules, origin);
+        leads.push(new.lead);
+        history.push(new.entry);
+    }
+    join_digests(tx, now, &mut leads, known, rules).await?;
+    insert_leads(tx, &leads).await?;
+    insert_notices(tx, now, &single_notices(now, &leads)).await?;
+    let posted = leads.iter().filter(|lead| lead.is_unanswered_at(now));
+    let items: Vec<_> = posted
+        .map(|lead| lead_item(lead, now, known.partner(&lead.partner_id), rules))
+        .collect();
+    put_items(tx, now, &items, rules.posts_items).await?;
+    insert_history(tx, &history).await
+}

@@ -1,0 +1,145 @@
+//! `import`, `leads`, `rejected` and `explain`: what comes in, and what became of it.
+
+use clap::Subcommand;
+
+use crate::cli::args::answers::{Accept, Decline, Edit, Lost, Won};
+use crate::cli::args::values::{Input, lead_id, other_id, partner_id};
+use crate::lead::LeadId;
+use crate::partner::PartnerId;
+
+/// `import`: takes leads in.
+#[derive(Debug, clap::Args)]
+#[command(about = "Takes leads in from NDJSON, JSON or CSV, whichever the file holds")]
+#[command(after_help = "\
+Examples:
+  posthorn import leads.ndjson
+  posthorn import --partner contoso marketplace.json
+  posthorn import --no-notify last-year.csv
+  zcat leads.ndjson.gz | posthorn import -")]
+pub struct Import {
+    /// The file; - is standard input, which never asks
+    #[arg(value_name = "FILE")]
+    pub file: Input,
+    /// Whose leads they are, where the records do not say (marketplace leads)
+    #[arg(long, value_name = "ID", value_parser = partner_id)]
+    pub partner: Option<PartnerId>,
+    /// Keep them without mailing, counting or reminding anybody
+    #[arg(long)]
+    pub no_notify: bool,
+    /// Do not ask, however many mails it causes
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `leads …`.
+#[derive(Debug, Subcommand)]
+pub enum Leads {
+    Show(LeadsShow),
+    Accept(Accept),
+    Decline(Decline),
+    Won(Won),
+    Lost(Lost),
+    Edit(Edit),
+}
+
+/// `leads show`: shows a lead as it is now.
+#[derive(Debug, clap::Args)]
+#[command(about = "Shows a lead as it is now")]
+#[command(after_help = "\
+Examples:
+  posthorn leads show L1
+  posthorn leads show L1 --json")]
+pub struct LeadsShow {
+    /// The lead
+    #[arg(value_name = "ID", value_parser = lead_id)]
+    pub id: LeadId,
+}
+
+/// `rejected …`.
+#[derive(Debug, Subcommand)]
+pub enum Rejected {
+    List(RejectedList),
+    Show(RejectedShow),
+    Retry(RejectedRetry),
+    Discard(RejectedDiscard),
+}
+
+/// `rejected list`: lists the records that could not be taken in.
+#[derive(Debug, clap::Args)]
+#[command(about = "Lists the records that could not be taken in")]
+#[command(after_help = "\
+Examples:
+  posthorn rejected list
+  posthorn rejected list --partner contoso --json")]
+pub struct RejectedList {
+    /// Only this partner's
+    #[arg(long, value_name = "ID", value_parser = partner_id)]
+    pub partner: Option<PartnerId>,
+}
+
+/// `rejected show`: shows a record and what is wrong with it.
+#[derive(Debug, clap::Args)]
+#[command(about = "Shows a record and everything that is wrong with it")]
+#[command(after_help = "\
+Examples:
+  posthorn rejected show 17")]
+pub struct RejectedShow {
+    /// The record, as `rejected list` names it
+    #[arg(value_name = "ID", value_parser = other_id)]
+    pub id: String,
+}
+
+/// `rejected retry`: takes records in once more.
+#[derive(Debug, clap::Args)]
+#[command(about = "Takes records in once more, perhaps corrected")]
+#[command(after_help = "\
+Examples:
+  posthorn rejected retry 17
+  posthorn rejected retry 17 --with corrected.json
+  posthorn rejected retry --all")]
+#[command(group = clap::ArgGroup::new("which").args(["ids", "all"]).required(true))]
+pub struct RejectedRetry {
+    /// The records, as `rejected list` names them
+    #[arg(value_name = "ID", value_parser = other_id)]
+    pub ids: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+    /// Take this in instead; for one record
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub with: Option<Input>,
+}
+
+/// `rejected discard`: drops records.
+#[derive(Debug, clap::Args)]
+#[command(about = "Drops records that will never be taken in")]
+#[command(after_help = "\
+Examples:
+  posthorn rejected discard 17 18
+  posthorn rejected discard --all --yes")]
+#[command(group = clap::ArgGroup::new("which").args(["ids", "all"]).required(true))]
+pub struct RejectedDiscard {
+    /// The records, as `rejected list` names them
+    #[arg(value_name = "ID", value_parser = other_id)]
+    pub ids: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `explain`: tells the whole story.
+#[derive(Debug, clap::Args)]
+#[command(about = "Tells why somebody was mailed, or was not")]
+#[command(after_help = "\
+Examples:
+  posthorn explain L1                 A lead: who was told what, when and why.
+  posthorn explain contoso            A partner: where its mail goes, and when.
+  posthorn explain ada@contoso.com    An address: what it got, and what not.")]
+pub struct Explain {
+    /// A lead's id, a partner's id or an e-mail address
+    #[arg(value_name = "LEAD|PARTNER|ADDRESS", value_parser = other_id)]
+    pub what: String,
+}

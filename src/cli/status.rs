@@ -1,0 +1,162 @@
+//! Says how it is: what waits, what is late, and what needs somebody. The container's health check: it writes nothing, and fails exactly if the
+//! database cannot be read.
+
+use crate::app::Rules;
+use crate::app::explain::when;
+use crate::app::status::{PartnerCount, Status, status as ask};
+use crate::cli::args::setup;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::page::{Page, count};
+use crate::clock::wall_now;
+use crate::partner::Zone;
+use crate::store::{Missing, Store};
+
+/// `status`
+pub(crate) async fn status(_: &setup::Status, ctx: &Context) -> Result<Exit, Failure> {
+    let settings = ctx.settings();
+    // No session: that would bring the database to the configured mode, and this only looks.
+    let store = Store::open(settings.database.url.expose(), settings.database.max_connections, Missing::Refuse).await?;
+    let rules = Rules::from_settings(settings);
+    let configured = settings.mode.to_string();
+    let status = ask(&store, ctx.now(), wall_now(), &rules, &configured).await;
+    store.close().await;
+    ctx.out.one(&status?, |status| page(status, &configured, rules.posts_items));
+    Ok(Exit::Done)
+}
+
+fn page(status: &Status, configured: &str, posts_items: bool) -> String {
+    let mut page = Page::default();
+    let rehearsal = if status.rehearsal { ", a rehearsal" } else { "" };
+    let differs = if status.mode == configured {
+        String::new()
+    } else {
+        format!("; the configuration says {configured}")
+    };
+    page.say(format_args!("Mode {}{rehearsal}{differs}, on {}.", status.mode, status.engine));
+    match status.workers.as_slice() {
+        [] => page.say("No worker is alive: nothing goes out until `posthorn serve` or `work` runs."),
+        workers => {
+            for worker in workers {
+                let since = when(worker.started_date_time, Zone::UTC);
+                page.say(format_args!("Worker {} ({}) is alive since {since}.", worker.epoch, worker.name));
+            }
+        }
+    }
+    match &status.next_due {
+        None => page.say("Nothing is due, as things stand."),
+        Some(next) if next.date_time <= status.date_time => {
+            page.say(format_args!("Due since {}: {}.", when(next.date_time, Zone::UTC), next.what));
+        }
+        Some(next) => page.say(format_args!("Next due {}: {}.", when(next.date_time, Zone::UTC), next.what)),
+    }
+    page.heading("What waits");
+    if status.backlog.is_empty() {
+        page.fact("nothing waits to be mailed");
+    }
+    for kind in &status.backlog {
+        let oldest = kind.oldest_due_seconds.map(|age| format!(", the oldest for {}", age_in_words(age)));
+        page.field(
+            &kind.kind,
+            format_args!(
+                "{} pending, {} to be tried again; {} due{}",
+                kind.pending,
+                kind.queued,
+                kind.due,
+                oldest.unwrap_or_default()
+            ),
+        );
+    }
+    if posts_items || status.items_to_post > 0 {
+        page.field("items", format_args!("{} to be posted", status.items_to_post));
+    }
+    page.heading("Mails");
+    if status.deliveries.is_empty() {
+        page.fact("none yet");
+    }
+    for (state, n) in &status.deliveries {
+        page.field(&state.replace('_', " "), n);
+    }
+    needs(&mut page, status);
+    page.end()
+}
+
+/// What somebody has to look at.
+fn needs(page: &mut Page, status: &Status) {
+    let mut needed = Vec::new();
+    if status.in_doubt > 0 {
+        needed.push(format!(
+            "{} in doubt: `posthorn deliveries list --state in_doubt`",
+            count(status.in_doubt, "mail is", "mails are")
+        ));
+    }
+    if status.parked > 0 {
+        needed.push(format!(
+            "{} parked, since {} no address: {}",
+            count(status.parked, "notice is", "notices are"),
+            if status.parked == 1 {
+                "its partner has"
+            } else {
+                "their partners have"
+            },
+            partners(&status.parked_partners)
+        ));
+    }
+    if status.parked_for_lead_desk > 0 {
+        let why = if status.has_lead_desk {
+            "its address cannot be reached, or a worker has yet to run"
+        } else {
+            "portal.lead_desk is not set"
+        };
+        needed.push(format!(
+            "{} for the lead desk parked: {why}",
+            count(status.parked_for_lead_desk, "notice is", "notices are")
+        ));
+    }
+    if status.held_leads > 0 {
+        needed.push(format!(
+            "{} for an address of its partner: {}",
+            count(status.held_leads, "lead waits", "leads wait"),
+            partners(&status.held_partners)
+        ));
+    }
+    if status.undeliverable > 0 {
+        needed.push(format!(
+            "{} undeliverable: `posthorn deliveries list --state failed,suppressed`",
+            count(status.undeliverable, "notice is", "notices are")
+        ));
+    }
+    if status.rejected_open > 0 {
+        needed.push(format!(
+            "{} rejected: `posthorn rejected list`",
+            count(status.rejected_open, "record is", "records are")
+        ));
+    }
+    if status.suppressions > 0 {
+        needed.push(format!(
+            "{} suppressed: `posthorn suppressions list`",
+            count(status.suppressions, "address is", "addresses are")
+        ));
+    }
+    page.heading("What needs somebody");
+    if needed.is_empty() {
+        page.fact("nothing");
+    }
+    for need in needed {
+        page.fact(need);
+    }
+}
+
+fn partners(counts: &[PartnerCount]) -> String {
+    let named: Vec<String> = counts.iter().map(|one| format!("{} ({})", one.partner_id, one.n)).collect();
+    named.join(", ")
+}
+
+fn age_in_words(seconds: i64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

@@ -1,0 +1,233 @@
+//! Composes the mail of a letter: what the template may say, the headers, the attachment.
+
+use serde_json::{Map, Value};
+
+use crate::app::claim::Letter;
+use crate::lead::Lead;
+use crate::lead::model::Urgency;
+use crate::lead::show::first_contact;
+use crate::mail::{self, Attachment, Outgoing};
+use crate::outbox::Kind;
+use crate::partner::{EmailAddress, Zone};
+use crate::policy::action::deep_link;
+use crate::policy::digest;
+use crate::settings::{Mode, Settings};
+use crate::template::{ContactView, LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv, format_instant};
+use crate::time::Timestamp;
+
+/// Writes mails, all by the same settings and templates.
+#[derive(Debug)]
+pub struct Composer {
+    templates: Set,
+    settings: Settings,
+    message_id_key: Vec<u8>,
+    message_id_domain: String,
+}
+
+/// A mail ready to be handed over.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// The envelope's recipient: the delivery's address, or where mode `redirect` sends everything.
+    pub to: EmailAddress,
+    /// Without angle brackets.
+    pub message_id: String,
+    /// The mail as bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Why there is no mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoMail {
+    /// Its leads need no telling any more.
+    NothingLeft,
+    /// Template or header failed.
+    Unwritable(String),
+}
+
+impl Composer {
+    /// Loads the templates and takes the settings.
+    ///
+    /// # Errors
+    /// A template is wrong.
+    pub fn new(settings: &Settings, message_id_key: &[u8]) -> Result<Self, crate::template::Error> {
+        let domain = mail::domain_of(settings.mail.from.address()).unwrap_or_else(|| settings.mail.from.domain().to_owned());
+        Ok(Self {
+            templates: Set::load(settings.templates.dir.as_deref())?,
+            settings: settings.clone(),
+            message_id_key: message_id_key.to_vec(),
+            message_id_domain: domain,
+        })
+    }
+
+    /// Returns the Message-ID of a delivery, without angle brackets.
+    pub fn message_id(&self, delivery_id: i64) -> String {
+        mail::message_id(&self.message_id_key, delivery_id, &self.message_id_domain)
+    }
+
+    /// Composes the mail of a letter at `now`.
+    ///
+    /// # Errors
+    /// There is nothing left to say, or the mail cannot be written.
+    pub fn compose(&self, letter: &Letter, now: Timestamp) -> Result<Composed, NoMail> {
+        if letter.leads.is_empty() {
+            return Err(NoMail::NothingLeft);
+        }
+        let delivery = &letter.delivery;
+        let language = self
+            .templates
+            .language_for(&[&delivery.language, &self.settings.mail.locale])
+            .to_owned();
+        let mut leads = letter.leads.clone();
+        if matches!(delivery.kind, Kind::Digest | Kind::Reminder) {
+            digest::sort(&mut leads, now);
+        }
+        let (view, attachment) = self.view(letter, &leads, now, &language);
+        let unwritable = |error: String| NoMail::Unwritable(error);
+        let rendered = self
+            .templates
+            .render(delivery.kind, &language, &view)
+            .map_err(|error| unwritable(error.to_string()))?;
+        let message_id = self.message_id(delivery.id);
+        let thread: Vec<String> = letter.thread.iter().map(|id| self.message_id(*id)).collect();
+        let (to, subject) = self.redirected(&delivery.address, rendered.subject);
+        let outgoing = Outgoing {
+            kind: delivery.kind,
+            message_id: message_id.clone(),
+            // When the delivery was made, not when it is tried: a repeat bears the same bytes where nothing else has changed.
+            date: delivery.created_at,
+            from: self.settings.mail.from.to_string(),
+            reply_to: self.settings.mail.reply_to.as_ref().map(ToString::to_string),
+            to: to.clone(),
+            to_name: delivery.name.clone(),
+            subject,
+            html: rendered.html,
+            text: rendered.text,
+            language: rendered.language,
+            in_reply_to: thread.last().cloned(),
+            references: thread,
+            list_id: Some(format!("leads.{}", self.message_id_domain)),
+            unsubscribe_url: None,
+            attachments: attachment.into_iter().collect(),
+            extra_headers: Vec::new(),
+        };
+        let bytes = mail::build(&outgoing).map_err(|error| unwritable(error.to_string()))?;
+        Ok(Composed { to, message_id, bytes })
+    }
+
+    /// In mode `redirect` every mail goes to one address, and its subject says whom it was for.
+    fn redirected(&self, address: &EmailAddress, subject: String) -> (EmailAddress, String) {
+        match (self.settings.mode, &self.settings.mail.redirect_to) {
+            (Mode::Redirect, Some(to)) => (to.clone(), format!("[for {address}] {subject}")),
+            _ => (address.clone(), subject),
+        }
+    }
+
+    /// Returns what the template may say, and the CSV where a digest is cut (`R-DIGEST`).
+    fn view(&self, letter: &Letter, leads: &[Lead], now: Timestamp, language: &str) -> (View, Option<Attachment>) {
+        let delivery = &letter.delivery;
+        let show = |lead: &Lead| self.lead_view(lead, letter, now, language);
+        let is_single = matches!(delivery.kind, Kind::Lead | Kind::Decline);
+        let n_listed = match delivery.kind {
+            Kind::Digest => digest::n_listed(leads.len(), self.settings.policy.digest_max_listed),
+            Kind::Lead | Kind::Reminder | Kind::Expiry | Kind::Decline => leads.len(),
+        };
+        let mut shown: Vec<LeadView> = leads.iter().map(show).collect();
+        let attachment = (delivery.kind == Kind::Digest && n_listed < leads.len()).then(|| Attachment {
+            file_name: "leads.csv".to_owned(),
+            content_type: "text/csv; charset=utf-8".to_owned(),
+            bytes: digest_csv(&shown),
+        });
+        shown.truncate(n_listed);
+        let partner = letter.partner.as_ref().map(|partner| PartnerView {
+            id: partner.id.to_string(),
+            name: partner.name.clone().unwrap_or_else(|| partner.id.to_string()),
+        });
+        let view = View {
+            portal: Portal {
+                name: self.settings.portal.name.clone(),
+                url: self.settings.portal.url.clone(),
+            },
+            recipient: Recipient {
+                name: delivery.name.clone(),
+                address: delivery.address.to_string(),
+            },
+            partner: partner.or_else(|| decliner(letter)),
+            lead: if is_single { shown.first().cloned() } else { None },
+            mailed: letter
+                .mailed
+                .iter()
+                .filter(|lead| !leads.iter().any(|other| other.id == lead.id))
+                .map(show)
+                .collect(),
+            n_leads: leads.len(),
+            n_urgent: leads.iter().filter(|lead| lead.urgency_at(now) == Some(Urgency::Urgent)).count(),
+            n_listed,
+            n_more: leads.len() - n_listed,
+            has_attachment: attachment.is_some(),
+            unsubscribe_url: None,
+            leads: if is_single { Vec::new() } else { shown },
+        };
+        (view, attachment)
+    }
+
+    fn lead_view(&self, lead: &Lead, letter: &Letter, now: Timestamp, language: &str) -> LeadView {
+        let record = lead.record_json();
+        let due_at = lead.expires_at;
+        let contact = first_contact(&record).filter(|_| !lead.is_contact_hidden_at(now));
+        LeadView {
+            id: lead.id.to_string(),
+            customer: lead.shown_customer(now),
+            deal: lead.deal.clone(),
+            partner: letter.partner_names.get(&lead.partner_id).cloned(),
+            urgency: lead.urgency_at(now).map(Urgency::as_str),
+            created: format_instant(lead.created_at, letter.zone, language),
+            due: due_at.map(|at| instant(at, letter.zone, language)).unwrap_or_default(),
+            days_left: due_at.map_or(0, |at| days_left(now, at)),
+            link: deep_link(&self.settings.portal.lead_url, lead.id.as_str()),
+            contact: contact.map(|contact| ContactView {
+                name: contact.name,
+                email: contact.email,
+                phone: contact.phone,
+            }),
+            notes: text_at(&record, &["details", "notes"]).filter(|_| !lead.is_contact_hidden_at(now)),
+            country: text_at(&record, &["customerProfile", "address", "country"]),
+            source: text_at(&record, &["referralSource"]),
+            call_to_action: text_at(&record, &["callToAction"]),
+            value: value_of(&record),
+            is_spam: text_at(&record, &["quality"]).as_deref() == Some("Low")
+                || text_at(&record, &["emailValidity"]).as_deref() == Some("Spam"),
+        }
+    }
+}
+
+fn instant(at: Timestamp, zone: Zone, language: &str) -> String {
+    format_instant(at, zone, language)
+}
+
+/// Names the partner that declined, where its record is not known here.
+fn decliner(letter: &Letter) -> Option<PartnerView> {
+    let lead = letter.leads.first().filter(|_| letter.delivery.kind == Kind::Decline)?;
+    let name = letter
+        .partner_names
+        .get(&lead.partner_id)
+        .cloned()
+        .unwrap_or_else(|| lead.partner_id.to_string());
+    Some(PartnerView {
+        id: lead.partner_id.to_string(),
+        name,
+    })
+}
+
+fn text_at(record: &Map<String, Value>, path: &[&str]) -> Option<String> {
+    let (first, rest) = path.split_first()?;
+    let found = rest.iter().try_fold(record.get(*first)?, |value, key| value.get(key))?;
+    found.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Returns the deal's value with its currency, as written.
+fn value_of(record: &Map<String, Value>) -> Option<String> {
+    let details = record.get("details")?;
+    let value = details.get("dealValue").filter(|value| value.as_f64().is_some_and(|n| n > 0.0))?;
+    let currency = details.get("currency").and_then(Value::as_str).unwrap_or_default();
+    Some(format!("{value} {currency}").trim().to_owned())
+}

@@ -1,0 +1,333 @@
+//! The worker: claims while mails are under way, and records outcomes in batches.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Rules;
+use crate::app::claim::{Letter, claim};
+use crate::app::record::{Tried, TryResult, record, recover};
+use crate::clock::{Clock, Next, wall_now};
+use crate::delivery::Error;
+use crate::delivery::compose::{Composer, NoMail};
+use crate::delivery::lease::{Alive, Lease};
+use crate::delivery::outlet::Outlet;
+use crate::outbox::Kind;
+use crate::outbox::delivery::InDoubt;
+use crate::settings::Settings;
+use crate::store::{Store, deliveries, notices};
+use crate::telemetry;
+use crate::time::Timestamp;
+
+/// Mails handed over and not yet recorded, at most: what a crash at the worst moment makes uncertain. A worker that cannot record stops here.
+const UNRECORDED_MAX: usize = 100;
+/// Outcomes in one commit, at most: half of the above, so that sending goes on while the other half is committed.
+const FLUSH_MAX: usize = UNRECORDED_MAX / 2;
+/// How long a turn waits for a first outcome: a relay may take minutes, and the lease wants to be renewed meanwhile.
+const OUTCOME_WAIT: Duration = Duration::from_millis(250);
+/// How long outcomes wait for company before they are committed.
+const FLUSH_WAIT: Duration = Duration::from_millis(5);
+/// How long a worker waits when all that is due belongs to partners that others hold.
+const CONTENDED_WAIT: Duration = Duration::from_millis(20);
+/// How often a busy worker looks for what dead ones left: a lease runs out after many times as long.
+const RECOVER_EVERY: Duration = Duration::from_secs(1);
+/// Under `worker.in_doubt = hold`, mails marked as handed over by one commit, per connection: what a crash leaves to ops.
+const MARKED_PER_CONNECTION: usize = 4;
+
+/// A worker process's delivery half.
+pub struct Worker {
+    store: Store,
+    rules: Arc<Rules>,
+    composer: Arc<Composer>,
+    outlet: Arc<Outlet>,
+    clock: Clock,
+    epoch: i64,
+    alive: Alive,
+    batch: usize,
+    n_connections: usize,
+    connections: Arc<Semaphore>,
+    unrecorded: Arc<Semaphore>,
+    stop: CancellationToken,
+    under_way: JoinSet<Tried>,
+    /// Claimed and not begun: only under `hold`, where a mark is committed first.
+    unmarked: Vec<Letter>,
+    /// Outcomes that the database has not taken yet: kept while it is away, for as long as the lease holds.
+    unwritten: Vec<Tried>,
+    relay_rests_until: Option<Timestamp>,
+    recovered_at: Option<Instant>,
+    n_recorded: u64,
+}
+
+impl Worker {
+    /// Sets a worker up under a lease.
+    ///
+    /// # Errors
+    /// A password file cannot be read.
+    pub fn new(
+        store: &Store,
+        rules: &Arc<Rules>,
+        composer: &Arc<Composer>,
+        settings: &Settings,
+        clock: Clock,
+        lease: &Lease,
+        stop: &CancellationToken,
+    ) -> Result<Self, Error> {
+        let n_connections = Outlet::n_connections(settings).max(1);
+        Ok(Self {
+            store: store.clone(),
+            rules: Arc::clone(rules),
+            composer: Arc::clone(composer),
+            outlet: Arc::new(Outlet::new(settings)?),
+            clock,
+            epoch: lease.epoch,
+            alive: lease.alive(),
+            batch: settings.worker.batch as usize,
+            n_connections,
+            connections: Arc::new(Semaphore::new(n_connections)),
+            unrecorded: Arc::new(Semaphore::new(UNRECORDED_MAX)),
+            stop: stop.clone(),
+            under_way: JoinSet::new(),
+            unmarked: Vec::new(),
+            unwritten: Vec::new(),
+            relay_rests_until: None,
+            recovered_at: None,
+            n_recorded: 0,
+        })
+    }
+
+    /// Takes new settings for mails that are composed from here on.
+    pub fn reload(&mut self, rules: &Arc<Rules>, composer: &Arc<Composer>) {
+        self.rules = Arc::clone(rules);
+        self.composer = Arc::clone(composer);
+    }
+
+    /// Does a bounded piece of work: takes back what dead workers held, claims what is due, records what came back. Says when it is next needed.
+    ///
+    /// # Errors
+    /// The database cannot be read or written; what is under way stays under way, and is recorded by a later turn.
+    pub async fn turn(&mut self, now: Timestamp) -> Result<Next, Error> {
+        let n_recovered = self.recover(now).await?;
+        let n_claimed = self.claim(now).await?;
+        self.begin_marked(now).await?;
+        if !self.is_idle() {
+            self.record_some(now, OUTCOME_WAIT).await?;
+            return Ok(Next::Now);
+        }
+        if n_recovered > 0 || n_claimed > 0 {
+            return Ok(Next::Now);
+        }
+        self.next_due(now).await
+    }
+
+    /// Takes back what dead workers held. While there is work, a look now and then is enough: nobody waits for a dead worker's mails more than for others.
+    async fn recover(&mut self, now: Timestamp) -> Result<usize, Error> {
+        if !self.is_idle() && self.recovered_at.is_some_and(|at| at.elapsed() < RECOVER_EVERY) {
+            return Ok(0);
+        }
+        self.recovered_at = Some(Instant::now());
+        Ok(recover(&self.store, now, wall_now(), &self.rules).await?)
+    }
+
+    /// Tells whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.under_way.is_empty() && self.unmarked.is_empty() && self.unwritten.is_empty()
+    }
+
+    /// Returns how many outcomes this worker has recorded.
+    pub fn n_recorded(&self) -> u64 {
+        self.n_recorded
+    }
+
+    /// Claims as much as there is room for, once half of the batch is free: a claim a mail would cost a commit a mail.
+    async fn claim(&mut self, now: Timestamp) -> Result<usize, Error> {
+        let n_held = self.under_way.len() + self.unmarked.len();
+        let is_resting = self.relay_rests_until.is_some_and(|until| now < until);
+        if self.stop.is_cancelled() || is_resting || n_held > self.batch / 2 {
+            return Ok(0);
+        }
+        let claimed = claim(&self.store, now, &self.rules, self.epoch, self.batch - n_held).await?;
+        if self.rules.in_doubt == InDoubt::Hold {
+            self.unmarked.extend(claimed.letters);
+        } else {
+            for letter in claimed.letters {
+                self.begin(letter);
+            }
+        }
+        Ok(claimed.n_touched)
+    }
+
+    /// Under `hold`, begins a few letters at a time, each marked as handed over by a commit before it can be.
+    async fn begin_marked(&mut self, now: Timestamp) -> Result<(), Error> {
+        if self.unmarked.is_empty() || self.under_way.len() >= self.n_connections {
+            return Ok(());
+        }
+        let n_begun = self.unmarked.len().min(self.n_connections * MARKED_PER_CONNECTION);
+        let ids: Vec<i64> = self.unmarked.iter().take(n_begun).map(|letter| letter.delivery.id).collect();
+        let mut tx = self.store.begin().await?;
+        deliveries::mark_handed_over(&mut tx, now, self.epoch, &ids).await?;
+        tx.commit().await?;
+        for letter in self.unmarked.drain(..n_begun).collect::<Vec<_>>() {
+            self.begin(letter);
+        }
+        Ok(())
+    }
+
+    /// Sets a letter under way: it is composed and sent by a task of its own, as soon as a connection is free.
+    fn begin(&mut self, letter: Letter) {
+        let (composer, outlet) = (Arc::clone(&self.composer), Arc::clone(&self.outlet));
+        let (connections, unrecorded) = (Arc::clone(&self.connections), Arc::clone(&self.unrecorded));
+        let (clock, stop, alive) = (self.clock, self.stop.clone(), self.alive.clone());
+        self.under_way.spawn(async move {
+            let _connection = connections.acquire().await.expect("the semaphore is never closed");
+            // Given back when the outcome is recorded, not when this task ends.
+            unrecorded.acquire().await.expect("the semaphore is never closed").forget();
+            let at = clock.now();
+            // Past its lease others may be sending it already.
+            let (relay, result) = if stop.is_cancelled() || !alive.holds() {
+                (String::new(), TryResult::Released)
+            } else {
+                hand_over(&composer, &outlet, &letter, at).await
+            };
+            let jitter = jitter_of(letter.delivery.id, letter.delivery.attempt);
+            Tried {
+                delivery: letter.delivery,
+                at,
+                relay,
+                result,
+                jitter,
+            }
+        });
+    }
+
+    /// Waits for outcomes, and records up to [`FLUSH_MAX`] of them in one commit.
+    async fn record_some(&mut self, now: Timestamp, wait: Duration) -> Result<(), Error> {
+        let mut tried = std::mem::take(&mut self.unwritten);
+        let mut until = tokio::time::Instant::now() + if tried.is_empty() { wait } else { FLUSH_WAIT };
+        while tried.len() < FLUSH_MAX {
+            // Dropped at its await, `join_next` loses nothing.
+            match tokio::time::timeout_at(until, self.under_way.join_next()).await {
+                Ok(Some(one)) => tried.push(one.expect("a mail's task neither panics nor is aborted")),
+                Ok(None) | Err(_) => break,
+            }
+            if tried.len() == 1 {
+                until = tokio::time::Instant::now() + FLUSH_WAIT;
+            }
+        }
+        if tried.is_empty() { Ok(()) } else { self.record(now, tried).await }
+    }
+
+    /// Records outcomes. A mail that is out is not forgotten for a database that is away: after a few tries the outcomes wait for the next turn,
+    /// so that the lease is kept in between.
+    async fn record(&mut self, now: Timestamp, mut tried: Vec<Tried>) -> Result<(), Error> {
+        if let Err(failed) = self.outlet.settle().await {
+            for one in &mut tried {
+                if matches!(one.result, TryResult::Accepted(_)) {
+                    one.result = TryResult::ReplyLost(failed.detail.clone());
+                }
+            }
+        }
+        let begun = Instant::now();
+        let mut n_tries = 0_u32;
+        let recorded = loop {
+            match record(&self.store, now, &self.rules, self.epoch, &tried).await {
+                Ok(recorded) => break recorded,
+                Err(error) if n_tries < RECORD_TRIES_MAX => {
+                    n_tries += 1;
+                    tracing::warn!(n_rows = tried.len(), "outcomes not recorded yet: {error}");
+                    tokio::time::sleep(RECORD_PAUSE).await;
+                }
+                Err(error) => {
+                    self.unwritten = tried;
+                    return Err(error.into());
+                }
+            }
+        };
+        self.unrecorded.add_permits(tried.len());
+        self.n_recorded += recorded.n_recorded as u64;
+        telemetry::outcomes_recorded(tried.len(), recorded.n_recorded, begun.elapsed());
+        for one in &tried {
+            if let Some((stage, code)) = one.result.refusal() {
+                telemetry::delivery_not_sent(one.delivery.id, one.delivery.partner_id.as_str(), &one.relay, stage, code);
+            }
+        }
+        if recorded.relay_rests_until.is_some() {
+            self.relay_rests_until = recorded.relay_rests_until;
+        }
+        Ok(())
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Next, Error> {
+        let mut tx = self.store.read().await?;
+        let mut due = vec![notices::next_due(&mut tx).await?, deliveries::next_due(&mut tx).await?];
+        if self.rules.in_doubt == InDoubt::Resend {
+            due.push(deliveries::next_doubt(&mut tx).await?);
+        }
+        let Some(at) = due.into_iter().flatten().min() else {
+            return Ok(Next::WhenWoken);
+        };
+        let resting = self.relay_rests_until.filter(|until| now < *until);
+        Ok(Next::At(match resting {
+            Some(until) => at.max(until),
+            // Due and not claimed: another worker holds the partner for a moment.
+            None if at <= now => now.plus(CONTENDED_WAIT),
+            None => at,
+        }))
+    }
+
+    /// Lets what is under way end within `grace`, records it, gives the rest back, and ends the connections.
+    ///
+    /// # Errors
+    /// The database cannot be written; then the lease runs out and others take over.
+    pub async fn drain(mut self, grace: Duration) -> Result<(), Error> {
+        self.stop.cancel();
+        for letter in std::mem::take(&mut self.unmarked) {
+            self.begin(letter);
+        }
+        let until = tokio::time::Instant::now() + grace;
+        while !self.is_idle() && tokio::time::Instant::now() < until {
+            match self.record_some(self.clock.now(), OUTCOME_WAIT).await {
+                Ok(()) => {}
+                Err(error) if tokio::time::Instant::now() < until => tracing::warn!("outcomes not recorded yet: {error}"),
+                Err(error) => return Err(error),
+            }
+        }
+        // What has not ended stays `sending`, and is taken back when the lease is over.
+        self.under_way.abort_all();
+        self.outlet.close().await;
+        Ok(())
+    }
+}
+
+/// How often a flush is tried again within one turn: with the pauses well below a lease's third.
+const RECORD_TRIES_MAX: u32 = 3;
+/// The pause before each.
+const RECORD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Composes a letter's mail and hands it over.
+async fn hand_over(composer: &Composer, outlet: &Outlet, letter: &Letter, at: Timestamp) -> (String, TryResult) {
+    let composed = match composer.compose(letter, at) {
+        Ok(composed) => composed,
+        Err(NoMail::NothingLeft) => {
+            let why = match letter.delivery.kind {
+                Kind::Lead => "the lead needs no answer any more",
+                Kind::Digest | Kind::Reminder => "none of its leads is still unanswered",
+                Kind::Expiry | Kind::Decline => "its lead is not here any more",
+            };
+            return (String::new(), TryResult::NothingLeft(why.to_owned()));
+        }
+        Err(NoMail::Unwritable(why)) => return (String::new(), TryResult::Unwritable(why)),
+    };
+    outlet.send(composed).await
+}
+
+/// Spreads what failed together: from 0 to 1, different for each delivery and attempt, the same at every run.
+fn jitter_of(delivery_id: i64, attempt: u32) -> f64 {
+    // A golden-ratio step (Knuth) scatters neighbouring ids evenly.
+    let step = (delivery_id as u64)
+        .wrapping_add(u64::from(attempt))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (step >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -1,0 +1,49 @@
+//! Kill points: places at which a crash test ends the process, as `kill -9` would. Compiled in by the feature `fault-points` alone.
+//!
+//! `POSTHORN_FAULT=NAME:N` ends the process at the N-th hit of the point NAME.
+//! `POSTHORN_FAULT_COUNT=FILE` appends the name of each point that is hit, one a line, so that a test learns which there are before it strikes.
+
+#[cfg(feature = "fault-points")]
+pub(crate) use compiled_in::{hit, is_due};
+
+#[cfg(feature = "fault-points")]
+mod compiled_in {
+    use std::fs::{File, OpenOptions};
+    use std::io::Write;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Ends the process, if this is the hit that is wanted.
+    pub(crate) fn hit(name: &str) {
+        if is_due(name) {
+            std::process::abort();
+        }
+    }
+
+    /// Tells whether this is the hit that is wanted, for a place that has something to leave half done before it ends the process.
+    pub(crate) fn is_due(name: &str) -> bool {
+        static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+        static COUNT: OnceLock<Option<File>> = OnceLock::new();
+        static N_HITS: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.get_or_init(|| {
+            let path = std::env::var_os("POSTHORN_FAULT_COUNT")?;
+            OpenOptions::new().create(true).append(true).open(path).ok()
+        });
+        if let Some(mut count) = count.as_ref() {
+            // One write a line: lines of several threads do not mix.
+            count.write_all(format!("{name}\n").as_bytes()).ok();
+        }
+        let wanted = WANTED.get_or_init(|| {
+            let text = std::env::var("POSTHORN_FAULT").ok()?;
+            let (name, n) = text.rsplit_once(':')?;
+            Some((name.to_owned(), n.parse().ok()?))
+        });
+        wanted
+            .as_ref()
+            .is_some_and(|(wanted, n)| wanted == name && N_HITS.fetch_add(1, Ordering::SeqCst) + 1 == *n)
+    }
+}
+
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub(crate) fn hit(_name: &str) {}

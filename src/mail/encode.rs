@@ -1,0 +1,159 @@
+//! Writes a text for the wire: line ends as CRLF, and 7bit, quoted-printable or base64, by what the text holds (RFC 2045 §6).
+//!
+//! Why not lettre's way: it goes through a text four times and builds it up character by character, which was a third of all that a mail costs
+//! (545,000 instructions for 9 kB; 60,000 here).
+
+use std::borrow::Cow;
+
+use lettre::message::Body;
+use lettre::message::header::ContentTransferEncoding;
+
+/// The longest line of quoted-printable (RFC 2045 §6.7), and of what needs none.
+const LINE_BYTES_MAX: usize = 76;
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Bytes that stand for themselves in quoted-printable; blanks do so only before something else on their line.
+const IS_PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = byte != b'=';
+        byte += 1;
+    }
+    plain[b'\t' as usize] = true;
+    plain
+};
+
+/// Encodes a text. As it stands where every mail program takes it so; base64 where more than a third would have to be escaped.
+pub(super) fn text_body(text: &str) -> Body {
+    let text = unix_lines(text);
+    let (mut n_odd, mut n_longest) = (0, 0);
+    for line in lines(text.as_bytes()) {
+        n_longest = n_longest.max(line.len());
+        n_odd += line.iter().filter(|byte| !matches!(byte, b'\t' | b' '..=b'~')).count();
+    }
+    if n_odd * 3 > text.len() {
+        return Body::new_with_encoding(text.into_owned(), ContentTransferEncoding::Base64).expect("base64 takes everything");
+    }
+    let mut out = Vec::with_capacity(text.len() + text.len() / 8 + LINE_BYTES_MAX);
+    let encoding = if n_odd == 0 && n_longest <= LINE_BYTES_MAX {
+        join(text.as_bytes(), &mut out, |line, out| out.extend_from_slice(line));
+        ContentTransferEncoding::SevenBit
+    } else {
+        join(text.as_bytes(), &mut out, quote);
+        ContentTransferEncoding::QuotedPrintable
+    };
+    Body::dangerous_pre_encoded(out, encoding)
+}
+
+fn unix_lines(text: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\r', text.as_bytes()).is_some() {
+        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Returns the lines of a text without their ends; a text that ends a line has an empty one behind it.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', text).chain(std::iter::once(text.len()));
+    ends.map(move |end| {
+        let line = &text[start..end];
+        start = end + 1;
+        line
+    })
+}
+
+fn join(text: &[u8], out: &mut Vec<u8>, mut write: impl FnMut(&[u8], &mut Vec<u8>)) {
+    for (n, line) in lines(text).enumerate() {
+        if n > 0 {
+            out.extend_from_slice(b"\r\n");
+        }
+        write(line, out);
+    }
+}
+
+/// Writes a line as quoted-printable. Each piece leaves room for the `=` that says that its line goes on.
+fn quote(mut line: &[u8], out: &mut Vec<u8>) {
+    let mut room = LINE_BYTES_MAX - 1;
+    while let Some(&first) = line.first() {
+        let n_plain = line.iter().take(room).take_while(|byte| IS_PLAIN[usize::from(**byte)]).count();
+        // A blank at the end of a line is lost on the way, so the last one is escaped.
+        let n_kept = n_plain - usize::from(n_plain == line.len() && n_plain > 0 && matches!(line[n_plain - 1], b' ' | b'\t'));
+        if n_kept > 0 {
+            out.extend_from_slice(&line[..n_kept]);
+            line = &line[n_kept..];
+            room -= n_kept;
+        } else if room >= 3 {
+            out.extend_from_slice(&[b'=', HEX[usize::from(first >> 4)], HEX[usize::from(first & 15)]]);
+            line = &line[1..];
+            room -= 3;
+        } else {
+            room = 0;
+        }
+        if room < 3 && !line.is_empty() && (room == 0 || !IS_PLAIN[usize::from(line[0])]) {
+            out.extend_from_slice(b"=\r\n");
+            room = LINE_BYTES_MAX - 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(text: &str) -> (ContentTransferEncoding, String) {
+        let body = text_body(text);
+        (body.encoding(), String::from_utf8(body.into_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_text_is_left_readable_where_every_program_takes_it_so() {
+        use ContentTransferEncoding::{Base64, QuotedPrintable, SevenBit};
+        let exact = "x".repeat(76);
+        let long = "x".repeat(77);
+        for (text, encoding, expected) in [
+            ("", SevenBit, ""),
+            ("a\nb\n", SevenBit, "a\r\nb\r\n"),
+            ("a\r\nb\rc", SevenBit, "a\r\nb\r\nc"),
+            (".\n..\n = \n", SevenBit, ".\r\n..\r\n = \r\n"),
+            (&exact, SevenBit, &exact),
+            (&long, QuotedPrintable, &format!("{}=\r\nxx", "x".repeat(75))),
+            ("a=\u{7}b \n", QuotedPrintable, "a=3D=07b=20\r\n"),
+            ("Viele Grüße, Zoë\t", QuotedPrintable, "Viele Gr=C3=BC=C3=9Fe, Zo=C3=AB=09"),
+            ("新", Base64, "5paw"),
+        ] {
+            assert_eq!(encoded(text), (encoding, expected.to_owned()), "{text:?}");
+        }
+    }
+
+    /// Whatever stands where a line is broken: the lines stay short, and a decoder that is not ours reads the same.
+    #[test]
+    fn quoted_printable_keeps_its_lines_short_and_its_text_whole() {
+        for filler in 60..80 {
+            for middle in ["=", " ", "  ", "\t", "ü", "üü", "a", "a b", "=\n", " \n", "\n ", "🔥"] {
+                for end in [
+                    "",
+                    " ",
+                    "ü",
+                    "\n",
+                    " and so on, and on, and on, and on, and on, and on, and on, and on, and on, and on\n",
+                ] {
+                    let text = format!("{}{middle}{end}\u{e4}{}", "x".repeat(filler), "y".repeat(40));
+                    let (encoding, encoded) = encoded(&text);
+                    assert_eq!(encoding, ContentTransferEncoding::QuotedPrintable);
+                    for line in encoded.split("\r\n") {
+                        assert!(line.len() <= LINE_BYTES_MAX && !line.ends_with([' ', '\t']), "{line:?} of {text:?}");
+                    }
+                    let mail =
+                        format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{encoded}");
+                    let parsed = mail_parser::MessageParser::default().parse(mail.as_bytes()).unwrap();
+                    let read = parsed.body_text(0).unwrap().replace("\r\n", "\n");
+                    assert_eq!(read, text, "{encoded:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What no key can be asked alone: settings that need, or contradict, each other; and what is allowed, but was hardly meant.
+
+use crate::settings::read::{Fault, Origins};
+use crate::settings::tables::{EXAMPLE_FROM, EXAMPLE_URL, Mode, Relay, Settings, Tls, Transport};
+
+/// Returns the faults of settings that are each right by themselves.
+pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |key: &str, message: &str| faults.push(origins.fault(key, message));
+    if settings.mode == Mode::Redirect && settings.mail.redirect_to.is_none() {
+        fault("mode", "\"redirect\" needs mail.redirect_to, the address that gets every mail");
+    }
+    if settings.mail.transport == Transport::Smtp && settings.smtp.relays.is_empty() {
+        fault(
+            "mail.transport",
+            "\"smtp\" needs a relay; write [[smtp.relays]] and host = \"mail.example\" below",
+        );
+    }
+    for (i, relay) in settings.smtp.relays.iter().enumerate() {
+        let key = |name: &str| format!("smtp.relays[{i}]{name}");
+        if relay.host.is_empty() || relay.host.contains(|c: char| c.is_whitespace() || "/:@".contains(c)) && !is_ip6(&relay.host) {
+            let said = if relay.host.is_empty() {
+                "is missing".into()
+            } else {
+                format!("{:?} is not a host", relay.host)
+            };
+            fault(
+                &key(".host"),
+                &format!("{said}; write its name or address, such as host = \"mail.example\", and the port apart"),
+            );
+        }
+        match (&relay.username, &relay.password_file) {
+            (Some(_), None) => fault(&key(".username"), "needs password_file, the file that holds its password"),
+            (None, Some(_)) => fault(&key(".password_file"), "needs username, the account whose password it is"),
+            _ => (),
+        }
+    }
+    match (&settings.action_center.url, &settings.action_center.secret_file) {
+        (Some(_), None) => fault("action_center.url", "needs action_center.secret_file: every post is signed"),
+        (None, Some(_)) => fault("action_center.secret_file", "needs action_center.url: without it nothing is posted"),
+        _ => (),
+    }
+    faults
+}
+
+fn is_ip6(host: &str) -> bool {
+    host.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+/// Returns what is allowed, but was hardly meant, in sentences for `config check`.
+pub(crate) fn notes(settings: &Settings) -> Vec<String> {
+    let mut notes = Vec::new();
+    let portal = &settings.portal;
+    let reaches_people = settings.mail.transport == Transport::Smtp && settings.mode != Mode::Dry;
+    if reaches_people && settings.mail.from.to_string() == EXAMPLE_FROM {
+        notes.push(format!(
+            "mail.from is not set: mails would come from {EXAMPLE_FROM}, and be refused or ignored"
+        ));
+    }
+    if reaches_people && portal.lead_url.starts_with(EXAMPLE_URL) {
+        notes.push(format!(
+            "portal.lead_url is not set: the links in mails would lead to {EXAMPLE_URL}, and so nowhere"
+        ));
+    }
+    if portal.lead_desk.is_none() {
+        notes.push(
+            "portal.lead_desk is not set: when a lead without a reachable sending partner expires, nobody is told; `status` counts them"
+                .into(),
+        );
+    }
+    for relay in &settings.smtp.relays {
+        notes.extend(note_of(relay));
+    }
+    if settings.policy.remind_before >= settings.policy.expire_after {
+        notes
+            .push("policy.remind_before is not shorter than policy.expire_after: only leads with an expiry of their own are marked".into());
+    }
+    notes
+}
+
+fn note_of(relay: &Relay) -> Option<String> {
+    let Relay { host, port, .. } = relay;
+    match relay.tls {
+        Tls::None | Tls::Opportunistic if relay.username.is_some() => Some(format!(
+            "relay {host}:{port} may be sent its password in the clear; tls = \"required\" forbids that"
+        )),
+        Tls::Required | Tls::Opportunistic if *port == 465 => Some(format!(
+            "relay {host}:{port} probably speaks TLS from the first byte; that is tls = \"implicit\""
+        )),
+        _ => None,
+    }
+}

@@ -1,0 +1,447 @@
+//! The tables of the configuration, one struct each: what a key means, its default, and what it allows.
+//!
+//! The prose for operators stands in `config/posthorn.toml`; a test holds the two together.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::partner::EmailAddress;
+use crate::policy::Policy;
+use crate::settings::keys::{Table, Visitor};
+use crate::settings::values::{has_id, is_language, is_one_of_each, is_web_address};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Everything that can be set. `Settings::default()` is what runs where no file and no variable says otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What may leave: everything, everything to one address, or nothing.
+    pub mode: Mode,
+    /// The partner portal that mails speak for.
+    pub portal: Portal,
+    /// Where posthorn keeps what it knows.
+    pub database: Database,
+    /// What mails say of themselves, and by which way they leave.
+    pub mail: Mail,
+    /// The relays of the transport `smtp`.
+    pub smtp: Smtp,
+    /// What decisions read. Its `locale` is `mail.locale`.
+    pub policy: Policy,
+    /// Where action items are posted.
+    pub action_center: ActionCenter,
+    /// How the worker paces itself.
+    pub worker: Worker,
+    /// Where mail templates are overridden.
+    pub templates: Templates,
+    /// What `serve` writes to its log.
+    pub log: Log,
+}
+
+impl Table for Settings {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("mode", &mut self.mode);
+        v.table("portal", &mut self.portal);
+        v.table("database", &mut self.database);
+        v.table("mail", &mut self.mail);
+        v.table("smtp", &mut self.smtp);
+        v.table("policy", &mut self.policy);
+        v.table("action_center", &mut self.action_center);
+        v.table("worker", &mut self.worker);
+        v.table("templates", &mut self.templates);
+        v.table("log", &mut self.log);
+        self.policy.locale.clone_from(&self.mail.locale);
+    }
+}
+
+/// What may leave posthorn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Mail goes to whom it is for.
+    #[default]
+    Live,
+    /// Every mail goes to `mail.redirect_to`.
+    Redirect,
+    /// Nothing leaves.
+    Dry,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live => "live",
+            Self::Redirect => "redirect",
+            Self::Dry => "dry",
+        })
+    }
+}
+
+/// Table `portal`.
+#[derive(Clone, Debug)]
+pub struct Portal {
+    /// Its name, in greetings and footers.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+    /// The deep link of a lead; `{id}` stands for its id.
+    pub lead_url: String,
+    /// Who hears of an expired lead that has no reachable sending partner (`R-EXPIRY`).
+    pub lead_desk: Option<EmailAddress>,
+}
+
+/// The portal of a configuration that names none: a name that RFC 2606 keeps free, so that nothing real is ever addressed.
+pub(crate) const EXAMPLE_URL: &str = "https://portal.example";
+pub(crate) const EXAMPLE_FROM: &str = "Partner portal <leads@portal.example>";
+
+impl Default for Portal {
+    fn default() -> Self {
+        Self {
+            name: "Partner portal".into(),
+            url: EXAMPLE_URL.into(),
+            lead_url: format!("{EXAMPLE_URL}/leads/{{id}}"),
+            lead_desk: None,
+        }
+    }
+}
+
+impl Table for Portal {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("name", &mut self.name);
+        v.checked("url", &mut self.url, |url| is_web_address(url));
+        v.checked("lead_url", &mut self.lead_url, |url| is_web_address(url).and_then(|()| has_id(url)));
+        v.key("lead_desk", &mut self.lead_desk);
+    }
+}
+
+/// Table `database`.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Which database.
+    pub url: DatabaseUrl,
+    /// Connections kept at most; on SQLite these are readers, beside the one writer.
+    pub max_connections: u32,
+}
+
+/// The address of a database; its `Debug` and [`DatabaseUrl::masked`] hide the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(pub(crate) String);
+
+impl Default for Database {
+    fn default() -> Self {
+        // Eight: as many as the worker has mails under way, so that recording never waits for a connection.
+        Self {
+            url: DatabaseUrl("sqlite:posthorn.db".into()),
+            max_connections: 8,
+        }
+    }
+}
+
+impl Table for Database {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("url", &mut self.url);
+        v.bounded("max_connections", &mut self.max_connections, 2..=200);
+    }
+}
+
+/// Table `mail`.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// By which way mail leaves.
+    pub transport: Transport,
+    /// Who mails come from.
+    pub from: Sender,
+    /// Where answers go.
+    pub reply_to: Option<Sender>,
+    /// The envelope's sender, to which bounces come back; `from`'s address where unset.
+    pub envelope_from: Option<EmailAddress>,
+    /// The Maildir of the transport `maildir`.
+    pub maildir: PathBuf,
+    /// Where mode `redirect` sends everything.
+    pub redirect_to: Option<EmailAddress>,
+    /// The language where neither contact nor partner names one (`R-LOCALE`).
+    pub locale: String,
+}
+
+/// By which way mail leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Into files.
+    #[default]
+    Maildir,
+    /// To the relays of table `smtp`.
+    Smtp,
+}
+
+/// A sender as a header names it: an address, perhaps with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender(pub(crate) lettre::message::Mailbox);
+
+impl Sender {
+    /// Returns the bare address.
+    pub fn address(&self) -> &str {
+        self.0.email.as_ref()
+    }
+
+    /// Returns the name beside it.
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// Returns what stands behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.email.domain()
+    }
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self {
+            transport: Transport::Maildir,
+            from: Sender(EXAMPLE_FROM.parse().expect("the default sender is one of the tests' cases")),
+            reply_to: None,
+            envelope_from: None,
+            maildir: "mail/".into(),
+            redirect_to: None,
+            locale: "en".into(),
+        }
+    }
+}
+
+impl Table for Mail {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("transport", &mut self.transport);
+        v.key("from", &mut self.from);
+        v.key("reply_to", &mut self.reply_to);
+        v.key("envelope_from", &mut self.envelope_from);
+        v.key("maildir", &mut self.maildir);
+        v.key("redirect_to", &mut self.redirect_to);
+        v.checked("locale", &mut self.locale, |tag| is_language(tag));
+    }
+}
+
+/// Table `smtp`.
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// The relays, in order of preference.
+    pub relays: Vec<Relay>,
+    /// How long a delivery is tried before it has failed.
+    pub give_up_after: Duration,
+}
+
+/// One relay.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is encrypted.
+    pub tls: Tls,
+    /// Who posthorn is to it; unset: nobody.
+    pub username: Option<String>,
+    /// The file that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Connections kept to it at most.
+    pub connections: u32,
+}
+
+/// How a connection to a relay is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// STARTTLS, and no mail without it.
+    #[default]
+    Required,
+    /// TLS from the first byte (port 465).
+    Implicit,
+    /// STARTTLS where the relay offers it.
+    Opportunistic,
+    /// In the clear.
+    None,
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        // Two days: RFC 5321 §4.5.4.1 asks for four to five, but a lead that is told of after two is no news any more.
+        Self {
+            relays: Vec::new(),
+            give_up_after: 2 * DAY,
+        }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        // Four connections: what public relays commonly allow one client, and thousands of mails a second when pipelined.
+        Self {
+            host: String::new(),
+            port: 587,
+            tls: Tls::Required,
+            username: None,
+            password_file: None,
+            connections: 4,
+        }
+    }
+}
+
+impl Table for Smtp {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.list("relays", &mut self.relays);
+        v.bounded("give_up_after", &mut self.give_up_after, SECOND..=30 * DAY);
+    }
+}
+
+impl Table for Relay {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("host", &mut self.host);
+        v.bounded("port", &mut self.port, 1..=u16::MAX);
+        v.key("tls", &mut self.tls);
+        v.key("username", &mut self.username);
+        v.key("password_file", &mut self.password_file);
+        v.bounded("connections", &mut self.connections, 1..=200);
+    }
+}
+
+/// Table `policy`; the struct is the core's, its `locale` comes from `mail.locale`.
+impl Table for Policy {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.bounded("digest_threshold", &mut self.digest_threshold, 0..=1_000_000);
+        v.key("digest_cron", &mut self.digest_cron);
+        v.key("time_zone", &mut self.time_zone);
+        v.key("urgent_singly", &mut self.urgent_singly);
+        // A listed lead takes about 500 bytes of HTML: a thousand are half a megabyte, past which mailboxes clip or refuse.
+        v.bounded("digest_max_listed", &mut self.digest_max_listed, 1..=1000);
+        v.key("digest_includes_mailed", &mut self.digest_includes_mailed);
+        v.bounded("confirm_above", &mut self.confirm_above, 0..=1_000_000_000);
+        v.checked("recipient_rungs", &mut self.recipient_rungs, |rungs| is_one_of_each(rungs));
+        v.bounded("urgent_for", &mut self.urgent_for, Duration::ZERO..=365 * DAY);
+        v.bounded("expire_after", &mut self.expire_after, HOUR..=3650 * DAY);
+        v.bounded("remind_before", &mut self.remind_before, Duration::ZERO..=365 * DAY);
+        v.key("remind_by_mail", &mut self.remind_by_mail);
+        v.bounded("archive_after_months", &mut self.archive_after_months, 1..=1200);
+    }
+}
+
+/// Table `action_center`.
+#[derive(Clone, Debug, Default)]
+pub struct ActionCenter {
+    /// Where items are posted; unset: nowhere, `actions list` has them all the same.
+    pub url: Option<String>,
+    /// The file that holds the key by which posts are signed (Standard Webhooks).
+    pub secret_file: Option<PathBuf>,
+}
+
+impl Table for ActionCenter {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.checked("url", &mut self.url, |url| url.as_deref().map_or(Ok(()), is_web_address));
+        v.key("secret_file", &mut self.secret_file);
+    }
+}
+
+/// Table `worker`.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// Mails under way at once, over all relays.
+    pub connections: u32,
+    /// Deliveries claimed at once at most.
+    pub batch: u32,
+    /// How long a worker's claim outlives its last sign of life.
+    pub lease: Duration,
+    /// How long `serve` waits for conversations to end when it is stopped.
+    pub drain: Duration,
+    /// What becomes of a mail whose final reply never came.
+    pub in_doubt: InDoubt,
+    /// When a mail in doubt is sent again.
+    pub resend_after: Duration,
+}
+
+pub use crate::outbox::delivery::InDoubt;
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            connections: 8,
+            // Five hundred mails of 9 kB are 4.5 MB in memory, and keep eight connections busy for longer than a claim takes.
+            batch: 500,
+            lease: 15 * SECOND,
+            // Below the 90 s after which systemd kills what it stops.
+            drain: 30 * SECOND,
+            in_doubt: InDoubt::Resend,
+            resend_after: 15 * MINUTE,
+        }
+    }
+}
+
+impl Table for Worker {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.bounded("connections", &mut self.connections, 1..=200);
+        v.bounded("batch", &mut self.batch, 1..=10_000);
+        v.bounded("lease", &mut self.lease, SECOND..=10 * MINUTE);
+        v.bounded("drain", &mut self.drain, Duration::ZERO..=10 * MINUTE);
+        v.key("in_doubt", &mut self.in_doubt);
+        v.bounded("resend_after", &mut self.resend_after, Duration::ZERO..=7 * DAY);
+    }
+}
+
+/// Table `templates`.
+#[derive(Clone, Debug, Default)]
+pub struct Templates {
+    /// A folder whose files take the place of the built-in ones of the same name.
+    pub dir: Option<PathBuf>,
+}
+
+impl Table for Templates {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("dir", &mut self.dir);
+    }
+}
+
+/// Table `log`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Down to which weight `serve` writes.
+    pub level: Level,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The weight of a log line, heaviest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A person must act.
+    Error,
+    /// Degraded, heals by itself.
+    Warn,
+    /// Start, stop, one line a batch, each failure.
+    #[default]
+    Info,
+    /// Each delivery and decision.
+    Debug,
+    /// The wire.
+    Trace,
+}
+
+impl Table for Log {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("format", &mut self.format);
+        v.key("level", &mut self.level);
+    }
+}

@@ -1,0 +1,7 @@
+//! What the store promises, tried on both engines.
+
+mod leases;
+mod limits;
+mod plans;
+mod schema;
+mod statements;

@@ -1,0 +1,89 @@
+//! Worker processes and their leases, which run on the real clock (architecture, 7).
+
+use std::fs::{File, TryLockError};
+
+use sqlx::FromRow;
+
+use crate::store::engine::{Sql, Tx, args, sql};
+use crate::store::error::Error;
+use crate::time::Timestamp;
+
+pub(super) const ALL: &[&Sql] = &[&INSERT, &RENEW, &END, &VOID, &LIVE];
+
+/// The lock on the file beside an embedded database. The system drops it with the process, so a lock that can be had means that no other worker lives.
+#[derive(Debug)]
+pub struct EmbeddedLock(#[expect(dead_code, reason = "held, not read")] File);
+
+/// Takes the lock beside the database file at `path`.
+///
+/// # Errors
+/// Another worker holds it, or the file cannot be made.
+pub fn lock_embedded(path: &str) -> Result<EmbeddedLock, Error> {
+    let path = format!("{path}.worker");
+    let open = File::options().create(true).write(true).truncate(false).open(&path);
+    let file = open.map_err(|source| Error::LockFile {
+        path: path.clone(),
+        source,
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(EmbeddedLock(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::WorkerThere { path }),
+        Err(TryLockError::Error(source)) => Err(Error::LockFile { path, source }),
+    }
+}
+
+#[derive(FromRow)]
+struct EpochRow {
+    epoch: i64,
+}
+
+const INSERT: Sql = sql!("workers.insert": "insert into worker (name, started_at, alive_until) values ($1, $2, $3) returning epoch");
+
+/// Enters a worker, and returns its epoch.
+pub async fn insert_worker(tx: &mut Tx, name: &str, wall_now: Timestamp, alive_until: Timestamp) -> Result<i64, Error> {
+    let found: Option<EpochRow> = tx.fetch_optional(&INSERT, args![name, wall_now, alive_until]).await?;
+    Ok(found.expect("an insert returns its row").epoch)
+}
+
+const RENEW: Sql = sql!("workers.renew": "update worker set alive_until = $2 where epoch = $1 and alive_until >= $3");
+
+/// Renews a lease that has not run out; tells whether it had not.
+pub async fn renew_worker(tx: &mut Tx, epoch: i64, wall_now: Timestamp, alive_until: Timestamp) -> Result<bool, Error> {
+    Ok(tx.execute(&RENEW, args![epoch, alive_until, wall_now]).await? > 0)
+}
+
+const END: Sql = sql!("workers.end": "update worker set alive_until = 0 where epoch = $1");
+
+/// Ends a worker's lease.
+pub async fn end_worker(tx: &mut Tx, epoch: i64) -> Result<(), Error> {
+    tx.execute(&END, args![epoch]).await?;
+    Ok(())
+}
+
+const VOID: Sql = sql!("workers.void": "update worker set alive_until = 0 where alive_until > 0");
+
+/// Voids all leases: the embedded database's lock is ours, so no other worker lives.
+pub async fn void_workers(tx: &mut Tx) -> Result<(), Error> {
+    tx.execute(&VOID, args![]).await?;
+    Ok(())
+}
+
+/// A worker that is alive.
+#[derive(Clone, Debug, FromRow)]
+pub struct Worker {
+    /// Its epoch.
+    pub epoch: i64,
+    /// Host and process.
+    pub name: String,
+    /// Since when.
+    pub started_at: i64,
+    /// Until when, unless it renews.
+    pub alive_until: i64,
+}
+
+const LIVE: Sql = sql!("workers.live": "select epoch, name, started_at, alive_until from worker where alive_until >= $1 order by epoch");
+
+/// Lists the workers that are alive.
+pub async fn list_live(tx: &mut Tx, wall_now: Timestamp) -> Result<Vec<Worker>, Error> {
+    tx.fetch_all(&LIVE, args![wall_now]).await
+}

@@ -1,0 +1,91 @@
+//! What operators see of a running posthorn: its log, on standard error.
+//!
+//! In: format and weight from settings and flags. Out: one subscriber for the process; every room writes through `tracing`.
+//!
+//! **Invariants:** no line holds a customer's name, address, phone or notes, of a recipient more than the domain, or a credential.
+//! **Not here:** results of commands, which are standard output and `cli`'s.
+
+use std::io;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use crate::settings::Level;
+use crate::settings::LogFormat;
+
+/// Starts the log of this process; a second start changes nothing.
+pub fn start(format: LogFormat, level: Level) {
+    // Libraries have their say when something is wrong; their details are of use at the wire's level only.
+    let libraries = if level == Level::Trace {
+        "debug"
+    } else {
+        word(level.min(Level::Warn))
+    };
+    let filter = EnvFilter::new(format!("{libraries},posthorn={}", word(level)));
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match format {
+        LogFormat::Text => registry
+            .with(layer().with_writer(io::stderr).with_target(false).with_ansi(is_for_people()))
+            .try_init(),
+        LogFormat::Json => registry.with(layer().json().flatten_event(true).with_writer(io::stderr)).try_init(),
+    };
+    // A test of the same process was first.
+    started.ok();
+}
+
+fn is_for_people() -> bool {
+    use std::io::IsTerminal;
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
+/// Returns what `-q` and `-v` make of the usual weight: only errors, or a step more for each `v`.
+pub fn level(usual: Level, quiet: bool, n_verbose: u8) -> Level {
+    const STEPS: [Level; 5] = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
+    if quiet {
+        return Level::Error;
+    }
+    let wanted = STEPS.iter().position(|step| *step == usual).unwrap_or_default() + usize::from(n_verbose);
+    STEPS[wanted.min(STEPS.len() - 1)]
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// Outcomes of a batch were committed.
+pub fn outcomes_recorded(n_rows: usize, n_recorded: usize, took: Duration) {
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(n_rows, n_recorded, duration_ms, "outcomes recorded");
+}
+
+/// A mail was not taken. The reply's text stays in the database: it may name the recipient.
+pub fn delivery_not_sent(delivery_id: i64, partner_id: &str, relay: &str, stage: &str, reply_code: Option<u16>) {
+    tracing::info!(delivery_id, partner_id, relay, stage, reply_code, "delivery not sent");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_move_the_weight_from_the_usual_one() {
+        for (usual, quiet, n_verbose, expected) in [
+            (Level::Info, false, 0, Level::Info),
+            (Level::Warn, false, 1, Level::Info),
+            (Level::Warn, false, 2, Level::Debug),
+            (Level::Info, false, 9, Level::Trace),
+            (Level::Debug, true, 0, Level::Error),
+        ] {
+            assert_eq!(level(usual, quiet, n_verbose), expected, "{usual:?} {quiet} {n_verbose}");
+        }
+    }
+}

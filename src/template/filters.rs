@@ -1,0 +1,125 @@
+//! The filters that our templates need beyond the engine's own: `tel`, `mailto`, `cut`, `breaks`, `quote`.
+//!
+//! A filter that returns markup escapes its input itself and marks the result as safe; no template needs `safe` for lead text.
+
+use tera::{Kwargs, State, StringInput, Tera, TeraResult, Value};
+
+use crate::template::clean;
+
+/// Adds the filters to an engine.
+pub(crate) fn register(tera: &mut Tera) {
+    tera.register_filter("tel", |phone: &str, _: Kwargs, _: &State| tel(phone));
+    tera.register_filter("mailto", |address: &str, _: Kwargs, _: &State| mailto(address));
+    tera.register_filter("cut", cut);
+    tera.register_filter("breaks", breaks);
+    tera.register_filter("quote", |text: &str, _: Kwargs, _: &State| quote(text));
+}
+
+/// Returns the link that dials a number as people write it, or nothing if it has too few digits to be one: `+49 (0)30 123-45 ext. 6` →
+/// `tel:+493012345`.
+fn tel(phone: &str) -> String {
+    let phone = phone.trim();
+    let is_international = phone.starts_with('+') || phone.starts_with("00");
+    // "(0)" is the trunk prefix, dialled only inside the country.
+    let phone = if is_international {
+        phone.replacen("(0)", "", 1)
+    } else {
+        phone.to_owned()
+    };
+    let digits: String = phone
+        .chars()
+        .take_while(|c| !c.is_alphabetic() && *c != '#')
+        .filter(char::is_ascii_digit)
+        .collect();
+    match digits.len() {
+        // E.164 allows fifteen digits; a few more leave room for 00 in front.
+        3..=18 if phone.starts_with('+') => format!("tel:+{digits}"),
+        3..=18 => format!("tel:{digits}"),
+        _ => String::new(),
+    }
+}
+
+/// Returns the link that writes to an address, or nothing if it has no two sides of an `@`. All but the letters of plain addresses is percent-encoded, so that an address cannot smuggle
+/// in `?bcc=`.
+fn mailto(address: &str) -> String {
+    if !address
+        .trim()
+        .split_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+    {
+        return String::new();
+    }
+    let mut link = String::from("mailto:");
+    for byte in address.trim().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'@' | b'.' | b'-' | b'_' | b'~' | b'+' => link.push(char::from(byte)),
+            _ => link.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    link
+}
+
+/// `cut(length = 280)`: at most so many characters, cut between words.
+fn cut(text: StringInput, kwargs: Kwargs, _: &State) -> TeraResult<String> {
+    Ok(clean::cut(text.as_str(), kwargs.must_get::<usize>("length")?))
+}
+
+/// Shows line breaks in HTML: escapes the text and puts `<br>` between its lines. Elsewhere it changes nothing.
+fn breaks(text: StringInput, _: Kwargs, state: &State) -> TeraResult<Value> {
+    if !state.autoescaping_enabled() {
+        return Ok(Value::from(text.as_str()));
+    }
+    let escaped = if text.is_safe() {
+        text.as_str().to_owned()
+    } else {
+        state.escape(text.as_str())?
+    };
+    Ok(Value::safe_string(&escaped.replace('\n', "<br>")))
+}
+
+/// Marks text as somebody else's words in plain text: `> ` before each line, so that it cannot pass for a line of ours.
+fn quote(text: &str) -> String {
+    text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_as_people_write_it_becomes_one_that_dials() {
+        let cases = [
+            ("+49 (0)30 123-45", "tel:+493012345"),
+            ("0049 (0)30/12345", "tel:00493012345"),
+            ("(030) 12 34 56", "tel:030123456"),
+            ("+1 (425) 555-0100 ext. 12", "tel:+14255550100"),
+            ("425.555.0100 x7", "tel:4255550100"),
+            ("+1 425 555 0100#9", "tel:+14255550100"),
+            ("call me", ""),
+            ("12", ""),
+            ("99999999999999999999", ""),
+            ("+4930;isub=1\"><script>", "tel:+4930"),
+        ];
+        for (phone, link) in cases {
+            assert_eq!(tel(phone), link, "{phone:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_cannot_add_headers_to_a_mail_link() {
+        let cases = [
+            ("kim+crm@contoso.example", "mailto:kim+crm@contoso.example"),
+            (
+                "a@b.example?bcc=c@d.example&body=x",
+                "mailto:a@b.example%3Fbcc%3Dc@d.example%26body%3Dx",
+            ),
+            ("jörg@bücher.example", "mailto:j%C3%B6rg@b%C3%BCcher.example"),
+            ("a,b@c.example", "mailto:a%2Cb@c.example"),
+            ("n/a", ""),
+            ("@contoso", ""),
+        ];
+        for (address, link) in cases {
+            assert_eq!(mailto(address), link);
+        }
+    }
+}

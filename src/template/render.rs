@@ -1,0 +1,370 @@
+//! Renders one mail, and says where in which file it could not.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tera::{Context, ErrorKind, ReportError};
+
+use crate::outbox::Kind;
+use crate::template::error::Error;
+use crate::template::load::Set;
+use crate::template::view::View;
+use crate::template::{clean, plain};
+
+/// A mail's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line of at most 200 characters, without control characters.
+    pub subject: String,
+    /// The HTML part.
+    pub html: String,
+    /// The plain-text part: LF, wrapped, without runs of blank lines.
+    pub text: String,
+    /// The language that it is in, as its folder is named.
+    pub language: String,
+}
+
+/// What a template sees: the view's fields, and these two.
+#[derive(Serialize)]
+struct Scope<'a> {
+    language: &'a str,
+    kind: &'a str,
+    #[serde(flatten)]
+    view: &'a View,
+}
+
+impl Set {
+    /// Renders a mail in `language`, or where that is not there, in the one that [`Set::language_for`] takes instead.
+    ///
+    /// # Errors
+    /// A template prints what the view does not have, or its subject is empty: the template's fault, which the sample did not show.
+    pub fn render(&self, kind: Kind, language: &str, view: &View) -> Result<Rendered, Error> {
+        let name = self.language_for(&[language]);
+        let language = &self.languages[name];
+        let scope = Scope {
+            language: name,
+            kind: kind.as_str(),
+            view,
+        };
+        let context = Context::from_serialize(&scope).map_err(|error| Error::from_engine(&error, &language.origins, None))?;
+        let part = |part: &str| {
+            let file = format!("{kind}.{part}");
+            language
+                .engine
+                .render(&file, &context)
+                .map_err(|error| Error::from_engine(&error, &language.origins, Some(&file)))
+        };
+        let subject = clean::one_line(&part("subject")?);
+        if subject.is_empty() {
+            let file = language.origins[&format!("{kind}.subject")].clone();
+            return Err(Error::EmptySubject { file, kind });
+        }
+        Ok(Rendered {
+            subject,
+            html: plain::compact(&part("html")?),
+            text: plain::tidy(&part("txt")?),
+            language: name.to_owned(),
+        })
+    }
+}
+
+impl Error {
+    /// Says what the engine says, with the name that the operator knows the file by. `file`: what was rendered, if anything was.
+    pub(crate) fn from_engine(error: &tera::Error, origins: &BTreeMap<String, String>, file: Option<&str>) -> Self {
+        let origin = |name: &str| origins.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        match error.kind() {
+            ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+                let ReportAt {
+                    name,
+                    line,
+                    column,
+                    message,
+                } = ReportAt::from(report.as_ref());
+                Self::Template {
+                    place: format!("{}:{line}:{column}", origin(&name)),
+                    message: in_our_style(&message),
+                }
+            }
+            ErrorKind::MissingParent { current, parent } => Self::Template {
+                place: origin(current),
+                message: format!("extends \"{parent}\", which is not there"),
+            },
+            ErrorKind::CircularExtend {
+                tpl,
+                inheritance_chain: chain,
+            }
+            | ErrorKind::CircularInclude { tpl, include_chain: chain } => Self::Template {
+                place: origin(tpl),
+                message: format!("leads back to itself: {}", chain.join(" → ")),
+            },
+            // Unknown filters, tests, functions and includes come as finished reports, several in one text: the first one's place is read back.
+            kind => {
+                let text = kind.to_string();
+                let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                let place = text.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
+                let place = match place.and_then(|place| place.split_once(':')) {
+                    Some((name, rest)) => format!("{}:{rest}", origin(name)),
+                    None => file.map_or_else(|| "templates".to_owned(), origin),
+                };
+                Self::Template {
+                    place,
+                    message: in_our_style(message),
+                }
+            }
+        }
+    }
+}
+
+struct ReportAt {
+    name: String,
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+impl From<&ReportError> for ReportAt {
+    fn from(report: &ReportError) -> Self {
+        let span = report.span();
+        Self {
+            name: report.filename().to_owned(),
+            line: span.start_line,
+            column: span.start_col + 1,
+            message: report.message().to_owned(),
+        }
+    }
+}
+
+/// Lower case at the start, straight quotes, no full stop, and a way out where the engine knows none.
+fn in_our_style(message: &str) -> String {
+    let message = message
+        .trim()
+        .trim_end_matches('.')
+        .replace('`', "\"")
+        .replace(". Available", "; available");
+    let mut chars = message.chars();
+    let mut styled: String = chars
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect());
+    if styled.starts_with("field ") && styled.ends_with(" is not defined") {
+        styled.push_str("; what it belongs to may be missing: put {% if … %} around it");
+    }
+    styled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::load::KINDS;
+    use crate::template::sample::{sample, samples};
+    use crate::template::view::{ContactView, LeadView};
+
+    fn set() -> Set {
+        Set::load(None).unwrap()
+    }
+
+    fn render(kind: Kind, language: &str, view: &View) -> Rendered {
+        set().render(kind, language, view).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What people read, reviewed as prose: src/template/snapshots.
+    #[test]
+    fn each_kind_reads_well_in_each_language() {
+        let set = set();
+        for language in ["en", "de"] {
+            for kind in KINDS {
+                let mail = set.render(kind, language, &sample(kind, language)).unwrap();
+                insta::assert_snapshot!(format!("{language}-{kind}"), format!("{}\n\n{}", mail.subject, mail.text));
+            }
+        }
+        for kind in [Kind::Lead, Kind::Digest] {
+            let mail = set.render(kind, "en", &samples(kind, "en")[1]).unwrap();
+            insta::assert_snapshot!(format!("en-{kind}-bare"), format!("{}\n\n{}", mail.subject, mail.text));
+        }
+    }
+
+    /// R-WHO-MAILS.
+    #[test]
+    fn a_mail_names_its_leads_and_warns_of_them_in_html_and_text_alike() {
+        let set = set();
+        for (language, urgent, cooled, warning) in [
+            (
+                "en",
+                "Urgent: contact the customer as soon as possible",
+                "Still active: if you are interested",
+                "identity behind a lead is not verified",
+            ),
+            (
+                "de",
+                "Dringend: Bitte nehmen Sie so bald wie möglich",
+                "Weiterhin aktiv: Nehmen Sie bei Interesse",
+                "Identität hinter einem Lead ist nicht überprüft",
+            ),
+        ] {
+            for (kind, view) in KINDS.into_iter().flat_map(|kind| samples(kind, language).map(|view| (kind, view))) {
+                let mail = set.render(kind, language, &view).unwrap();
+                // Wrapped text is compared with its lines joined.
+                let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+                for body in [&mail.html, &text] {
+                    assert!(body.contains(warning), "{language}/{kind}: {body}");
+                    for lead in view.lead.iter().chain(&view.leads).chain(&view.mailed) {
+                        assert!(body.contains(&lead.customer), "{language}/{kind}: {body}");
+                        assert!(
+                            lead.deal.as_ref().is_none_or(|deal| body.contains(deal)),
+                            "{language}/{kind}: {body}"
+                        );
+                        if kind == Kind::Decline {
+                            continue; // the customer has no use for the partner's deadline and link
+                        }
+                        assert!(body.contains(&lead.due) && body.contains(&lead.link), "{language}/{kind}: {body}");
+                        let urgency = match (kind, lead.urgency) {
+                            (Kind::Expiry, _) | (_, None) => "",
+                            (_, Some("urgent")) => urgent,
+                            (_, Some(_)) => cooled,
+                        };
+                        assert!(body.contains(urgency), "{language}/{kind}: {body}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// R-EXPIRY, R-DECLINE, R-OPTOUT: whatever the view holds.
+    #[test]
+    fn notices_to_senders_and_customers_carry_no_contact_data_no_notes_and_no_unsubscribe_link() {
+        let lead = sample(Kind::Lead, "en");
+        for (language, kind) in ["en", "de"]
+            .into_iter()
+            .flat_map(|language| [Kind::Expiry, Kind::Decline].map(|kind| (language, kind)))
+        {
+            let mut view = sample(kind, language);
+            view.unsubscribe_url = lead.unsubscribe_url.clone();
+            (view.lead, view.leads) = (lead.lead.clone(), vec![lead.lead.clone().unwrap()]);
+            let mail = render(
+                kind,
+                language,
+                &View {
+                    recipient: lead.recipient.clone(),
+                    ..view
+                },
+            );
+            for secret in ["Robin", "robin@", "901820", "branch offices on servers", "/u/c2FtcGxl"] {
+                assert!(
+                    !mail.html.contains(secret) && !mail.text.contains(secret),
+                    "{language}/{kind} shows {secret:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn text_from_a_lead_stays_text() {
+        let evil = "<script>alert(1)</script>{{ portal.name }}{% raw %}\"'&\r\nBcc: x@evil.example\u{202E}\u{0}";
+        let some = || Some(evil.to_owned());
+        let lead = LeadView {
+            customer: evil.to_owned(),
+            deal: some(),
+            urgency: Some("urgent"),
+            link: "https://portal.example/leads/\"><script>".to_owned(),
+            contact: Some(ContactView {
+                name: some(),
+                email: Some("a@b.example?bcc=c@d.example\"><script>".to_owned()),
+                phone: some(),
+            }),
+            notes: Some(format!("{evil}\nOpen lead:       https://evil.example/")),
+            country: some(),
+            source: some(),
+            call_to_action: some(),
+            value: some(),
+            ..LeadView::default()
+        };
+        let set = set();
+        for (language, kind) in ["en", "de"].into_iter().flat_map(|language| KINDS.map(|kind| (language, kind))) {
+            let mut view = sample(kind, language);
+            view.recipient.name = some();
+            view.partner.as_mut().unwrap().name = evil.to_owned();
+            (view.lead, view.mailed) = (Some(lead.clone()), vec![lead.clone()]);
+            (view.leads, view.n_leads, view.n_listed) = (vec![lead.clone(); 14], 14, 14);
+            let mail = set.render(kind, language, &view).unwrap();
+            assert!(
+                !mail.html.contains("<script") && mail.html.contains("&lt;script&gt;alert(1)"),
+                "{kind}: {}",
+                mail.html
+            );
+            assert!(mail.html.contains("{{ portal.name }}{% raw %}"), "{kind}: shown as written");
+            for link in mail
+                .html
+                .split("href=\"mailto:")
+                .skip(1)
+                .map(|rest| rest.split('"').next().unwrap())
+            {
+                assert_eq!(
+                    link, "a@b.example%3Fbcc%3Dc@d.example%22%3E%3Cscript%3E",
+                    "{kind}: no header smuggled into a link"
+                );
+            }
+            assert!(!mail.subject.contains(['\r', '\n', '\0', '\u{202E}']), "{kind}: {:?}", mail.subject);
+            assert!(!mail.text.contains(['\r', '\0', '\u{202E}']));
+            assert!(
+                !mail
+                    .text
+                    .lines()
+                    .any(|line| line.starts_with("Bcc:") || line.starts_with("Open lead:       https://evil")),
+                "{}",
+                mail.text
+            );
+        }
+        let mail = set
+            .render(
+                Kind::Lead,
+                "en",
+                &View {
+                    lead: Some(lead),
+                    ..sample(Kind::Lead, "en")
+                },
+            )
+            .unwrap();
+        assert!(mail.text.contains("\n> Open lead:"), "notes are quoted: {}", mail.text);
+    }
+
+    /// R-DIGEST. Gmail cuts what is longer than 102 kB, and with it the footer.
+    #[test]
+    fn a_digest_of_a_hundred_leads_stays_below_what_mailboxes_cut() {
+        let mut view = sample(Kind::Digest, "de");
+        view.leads = view.leads.iter().cloned().cycle().take(100).collect();
+        for lead in &mut view.leads {
+            lead.customer = "Vereinigte Norddeutsche Maschinenbau Holding GmbH & Co. KG".to_owned();
+            lead.deal = Some("Einführung einer durchgängigen Auftragssteuerung über drei Werke".to_owned());
+            lead.link = "https://partner.portal.example/referrals/leads/9d0f1c9e-6a8e-4c3e-8f57-0f6f5a1f9a11?tab=marketplace".to_owned();
+        }
+        (view.n_leads, view.n_listed, view.n_more) = (144, 100, 44);
+        let mail = render(Kind::Digest, "de", &view);
+        assert!(mail.html.len() < 100_000, "{} bytes", mail.html.len());
+    }
+
+    #[test]
+    fn a_subject_is_one_line_of_bounded_length() {
+        let mut view = sample(Kind::Lead, "en");
+        let lead = view.lead.as_mut().unwrap();
+        lead.customer = "Contoso ".repeat(500);
+        lead.deal = Some("\n\nDeal".to_owned());
+        let subject = render(Kind::Lead, "en", &view).subject;
+        assert!(
+            subject.starts_with("Urgent lead: Contoso Contoso") && subject.chars().count() <= 200,
+            "{subject}"
+        );
+    }
+
+    #[test]
+    fn html_says_its_language_and_hides_a_preview_line() {
+        for (language, preview) in [("en", "🔥 Urgent: contact"), ("de", "🔥 Dringend: Bitte")] {
+            let html = render(Kind::Lead, language, &sample(Kind::Lead, language)).html;
+            assert!(html.starts_with(&format!("<!doctype html>\n<html lang=\"{language}\"")), "{html}");
+            let hidden = html.split("display:none").nth(1).unwrap().split("</div>").next().unwrap();
+            assert!(hidden.contains(preview), "{hidden}");
+            assert!(
+                html.contains("href=\"tel:+4930901820") && html.contains("href=\"mailto:robin@contoso.example\""),
+                "{html}"
+            );
+        }
+    }
+}

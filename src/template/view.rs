@@ -1,0 +1,275 @@
+//! What a template may say: the values that the delivery room hands over, as plain text in the receiver's language and zone.
+//!
+//! Lead text is written by strangers. Each field says here how it is made harmless on its way into a template (`clean`), so that neither the
+//! builder of a view nor the author of a template can forget it: names on one line, notes without control characters, links without blanks.
+//! HTML escaping comes on top, from the engine.
+//!
+//! Unset optionals reach a template as `none`, never as an undefined name: `{% if lead.deal %}` asks for them.
+
+use chrono::{Datelike, Timelike};
+use serde::Serialize;
+
+use crate::partner::Zone;
+use crate::template::clean;
+use crate::time::Timestamp;
+
+/// Everything that a mail of any kind can mention; what a kind has no use for stays at its default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct View {
+    /// The partner portal.
+    pub portal: Portal,
+    /// To whom this one message goes.
+    pub recipient: Recipient,
+    /// lead, digest, reminder: the partner that received the leads. expiry: the partner that sent them, `None` for the lead desk.
+    /// decline: the partner that declined.
+    pub partner: Option<PartnerView>,
+    /// lead, decline: the lead.
+    pub lead: Option<LeadView>,
+    /// digest, reminder, expiry: the leads that are listed, in their order.
+    pub leads: Vec<LeadView>,
+    /// digest: leads mailed singly today and still unanswered.
+    pub mailed: Vec<LeadView>,
+    /// digest, reminder, expiry: how many leads there are, listed or not.
+    pub n_leads: usize,
+    /// How many of them are urgent.
+    pub n_urgent: usize,
+    /// How many are listed: the length of `leads`.
+    pub n_listed: usize,
+    /// How many are not listed: `n_leads - n_listed`.
+    pub n_more: usize,
+    /// Whether a CSV of all leads is attached ([`super::digest_csv`]).
+    pub has_attachment: bool,
+    /// Where the receiver unsubscribes; `None` for transactional mail (`R-OPTOUT`).
+    #[serde(serialize_with = "clean::maybe_link")]
+    pub unsubscribe_url: Option<String>,
+}
+
+/// The partner portal, as configured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Portal {
+    /// Shown at the head of a mail.
+    #[serde(serialize_with = "clean::line")]
+    pub name: String,
+    /// Its front page.
+    #[serde(serialize_with = "clean::link")]
+    pub url: String,
+}
+
+/// To whom a message goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Recipient {
+    /// Used in the greeting.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub name: Option<String>,
+    /// Named in the footer.
+    #[serde(serialize_with = "clean::line")]
+    pub address: String,
+}
+
+/// A partner, as a mail names it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PartnerView {
+    /// Its `organizationId`.
+    #[serde(serialize_with = "clean::line")]
+    pub id: String,
+    /// Its name, or its id where it has none.
+    #[serde(serialize_with = "clean::line")]
+    pub name: String,
+}
+
+/// A lead, as a mail names it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LeadView {
+    /// Its id.
+    #[serde(serialize_with = "clean::line")]
+    pub id: String,
+    /// The customer's name.
+    #[serde(serialize_with = "clean::line")]
+    pub customer: String,
+    /// The deal's name.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub deal: Option<String>,
+    /// expiry: the partner that did not answer.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub partner: Option<String>,
+    /// `urgent` or `cooled` (`R-URGENT`).
+    pub urgency: Option<&'static str>,
+    /// When it came, by [`format_instant`].
+    pub created: String,
+    /// When it expires or expired, by [`format_instant`].
+    pub due: String,
+    /// How much time is left, by [`days_left`].
+    pub days_left: i64,
+    /// The deep link into the portal; whatever of it comes from a record is percent-encoded already.
+    #[serde(serialize_with = "clean::link")]
+    pub link: String,
+    /// The customer's contact; `None` where it is hidden (`R-EXPIRY`).
+    pub contact: Option<ContactView>,
+    /// What the customer or the sender wrote; may have several lines.
+    #[serde(serialize_with = "clean::maybe_lines")]
+    pub notes: Option<String>,
+    /// The customer's country.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub country: Option<String>,
+    /// `referralSource`, as on the wire; the templates have words for the known ones.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub source: Option<String>,
+    /// `callToAction`, as on the wire; the templates have words for the known ones.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub call_to_action: Option<String>,
+    /// The deal's value with its currency.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub value: Option<String>,
+    /// Whether the lead is flagged as likely spam (`R-VERIFY`).
+    pub is_spam: bool,
+}
+
+/// Whom to contact at the customer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ContactView {
+    /// First and last name.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub name: Option<String>,
+    /// As written in the record.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub email: Option<String>,
+    /// As written in the record.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub phone: Option<String>,
+}
+
+const WEEKDAYS_EN: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const WEEKDAYS_DE: [&str; 7] = ["Mo.", "Di.", "Mi.", "Do.", "Fr.", "Sa.", "So."];
+const MONTHS_EN: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const MONTHS_DE: [&str; 12] = [
+    "Januar",
+    "Februar",
+    "März",
+    "April",
+    "Mai",
+    "Juni",
+    "Juli",
+    "August",
+    "September",
+    "Oktober",
+    "November",
+    "Dezember",
+];
+
+/// Returns an instant as a reader of `language` writes it, to the minute (cut, so that a deadline is never shown later than it is), in
+/// `zone`, which it names. A language without words of its own here is served in English.
+///
+/// ```
+/// use posthorn::{partner::Zone, template::format_instant};
+/// let at = "2026-03-02T16:00:00Z".parse().unwrap();
+/// let berlin = Zone(chrono_tz::Europe::Berlin);
+/// assert_eq!(format_instant(at, berlin, "en"), "Mon 2 March 2026, 17:00 (Europe/Berlin)");
+/// assert_eq!(format_instant(at, berlin, "de"), "Mo., 2. März 2026, 17:00 Uhr (Europe/Berlin)");
+/// ```
+pub fn format_instant(at: Timestamp, zone: Zone, language: &str) -> String {
+    let local = at.to_utc().with_timezone(&zone.0);
+    let (weekday, month) = (local.weekday().num_days_from_monday() as usize, local.month0() as usize);
+    let (day, year, hour, minute, zone) = (local.day(), local.year(), local.hour(), local.minute(), zone.0.name());
+    match clean::primary(language).as_str() {
+        "de" => {
+            let (weekday, month) = (WEEKDAYS_DE[weekday], MONTHS_DE[month]);
+            format!("{weekday}, {day}. {month} {year}, {hour:02}:{minute:02} Uhr ({zone})")
+        }
+        _ => {
+            let (weekday, month) = (WEEKDAYS_EN[weekday], MONTHS_EN[month]);
+            format!("{weekday} {day} {month} {year}, {hour:02}:{minute:02} ({zone})")
+        }
+    }
+}
+
+/// Returns how many days are left until `due`, begun ones counted: 14 right after a lead came that expires in 14 × 24 h, 1 within the last
+/// 24 hours, 0 from the due instant on.
+///
+/// Rounded up, because a mail is rendered moments after the instant that it counts from: rounded down, a new lead would show 13.
+pub fn days_left(now: Timestamp, due: Timestamp) -> i64 {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let left_ms = due.as_millis().saturating_sub(now.as_millis()).max(0);
+    left_ms / DAY_MS + i64::from(left_ms % DAY_MS > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_shown_in_the_readers_zone_and_words() {
+        let cases = [
+            (
+                "2026-03-02T16:00:00Z",
+                "Europe/Berlin",
+                "en",
+                "Mon 2 March 2026, 17:00 (Europe/Berlin)",
+            ),
+            (
+                "2026-03-02T16:00:00Z",
+                "Europe/Berlin",
+                "de",
+                "Mo., 2. März 2026, 17:00 Uhr (Europe/Berlin)",
+            ),
+            (
+                "2026-03-02T16:00:00Z",
+                "Europe/Berlin",
+                "de-AT",
+                "Mo., 2. März 2026, 17:00 Uhr (Europe/Berlin)",
+            ),
+            (
+                "2026-03-02T16:00:00Z",
+                "Europe/Berlin",
+                "fr",
+                "Mon 2 March 2026, 17:00 (Europe/Berlin)",
+            ),
+            (
+                "2026-03-29T01:00:00Z",
+                "Europe/Berlin",
+                "de",
+                "So., 29. März 2026, 03:00 Uhr (Europe/Berlin)",
+            ),
+            ("2025-12-31T23:59:59.999Z", "UTC", "en", "Wed 31 December 2025, 23:59 (UTC)"),
+            (
+                "2025-12-31T18:30:00Z",
+                "Asia/Kolkata",
+                "de",
+                "Do., 1. Januar 2026, 00:00 Uhr (Asia/Kolkata)",
+            ),
+        ];
+        for (at, zone, language, shown) in cases {
+            let zone = Zone(zone.parse().unwrap());
+            assert_eq!(format_instant(at.parse().unwrap(), zone, language), shown);
+        }
+    }
+
+    #[test]
+    fn begun_days_count_and_nothing_is_left_at_the_due_instant() {
+        let due = "2026-03-15T00:00:00Z".parse().unwrap();
+        let cases = [
+            ("2026-03-01T00:00:00Z", 14, "exactly 14 × 24 h"),
+            ("2026-03-01T00:00:00.001Z", 14, "a millisecond later"),
+            ("2026-03-13T23:59:59.999Z", 2, "a millisecond more than a day"),
+            ("2026-03-14T00:00:00Z", 1, "exactly a day"),
+            ("2026-03-14T23:59:59.999Z", 1, "the last millisecond"),
+            ("2026-03-15T00:00:00Z", 0, "due"),
+            ("2026-03-20T00:00:00Z", 0, "past"),
+        ];
+        for (now, days, why) in cases {
+            assert_eq!(days_left(now.parse().unwrap(), due), days, "{why}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Black-box tests of the binary: one module per capability or fault, in the operator's verbs (`support`).
+
+mod action_center;
+mod action_center_post;
+mod addresses;
+mod answers;
+mod audit;
+mod crash;
+mod explain;
+mod import;
+mod kill;
+mod lists;
+mod rejected;
+mod relay;
+mod rules;
+mod serve;
+mod smtp_client;
+mod support;
