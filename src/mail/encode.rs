@@ -47,6 +47,7 @@ pub(super) fn text_body(text: &str) -> Body {
     Body::dangerous_pre_encoded(out, encoding)
 }
 
+/// Bare CRs must not reach the wire: some servers take `CR . CR` for the end of the mail.
 fn unix_lines(text: &str) -> Cow<'_, str> {
     if memchr::memchr(b'\r', text.as_bytes()).is_some() {
         Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))

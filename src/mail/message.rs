@@ -334,7 +334,6 @@ fn clean_name(name: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Bare CRs must not reach the wire: some servers take `CR . CR` for the end of the mail. Lettre turns LF into CRLF.
 /// Checks what the wire demands of every line. A bare CR or LF would be our own fault, and dangerous (SMTP smuggling), hence the assertion.
 fn check_lines(bytes: &[u8]) -> Result<(), Error> {
     let mut start = 0;
