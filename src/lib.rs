@@ -31,6 +31,7 @@ pub mod cli;
 pub mod clock;
 pub mod delivery;
 mod fault_point;
+pub mod http;
 pub mod intake;
 pub mod mail;
 pub mod settings;

@@ -35,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "action_center",
         ],
     ),
-    ("http", &["app", "store"]),
+    ("http", &["app", "intake", "delivery", "template", "store"]),
     ("intake", &["app", "store"]),
     ("timers", &["app", "store"]),
     ("app", &["store"]),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::database::find_identity;
 use crate::app::{Error, Rules, lead_desk};
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 const PARTNERS_MAX: i64 = 10;
 
 /// How it is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The instant of which this is true.
@@ -63,7 +64,7 @@ pub struct Status {
 }
 
 /// A worker.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Worker {
     /// Its epoch.
@@ -75,7 +76,7 @@ pub struct Worker {
 }
 
 /// What waits of one kind.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Backlog {
     /// The kind.
@@ -91,7 +92,7 @@ pub struct Backlog {
 }
 
 /// Something that is due.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NextDue {
     /// When.
@@ -101,7 +102,7 @@ pub struct NextDue {
 }
 
 /// How many things a partner has.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PartnerCount {
     /// Which partner.

@@ -100,6 +100,9 @@ pub enum Command {
     /// Checks and shows the configuration
     #[command(subcommand)]
     Config(setup::Config),
+    /// Makes tokens for the HTTP API
+    #[command(subcommand)]
+    Token(setup::Token),
     Completions(setup::Completions),
     Man(setup::Man),
 }

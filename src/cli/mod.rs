@@ -27,10 +27,12 @@ mod rejected;
 mod report;
 mod roster;
 mod run;
+mod serve;
 mod session;
 mod shell;
 mod status;
 mod suppressions;
+mod token;
 
 use std::process::ExitCode;
 
@@ -71,7 +73,7 @@ fn tell(failure: &Failure) {
 fn run(args: Args) -> Result<Exit, Failure> {
     let Args { global, command } = args;
     let ctx = match &command {
-        Command::Demo(_) | Command::Completions(_) | Command::Man(_) => Context::without_settings(&global),
+        Command::Demo(_) | Command::Completions(_) | Command::Man(_) | Command::Token(_) => Context::without_settings(&global),
         _ => Context::load(&global)?,
     };
     telemetry::start(ctx.settings().log.format, level(&global, &command, &ctx));
@@ -97,12 +99,12 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
     use args::delivery::{Deliveries, Digest, Suppressions};
     use args::leads::{Leads, Rejected};
     use args::partners::{Actions, Partners};
-    use args::setup::Config;
+    use args::setup::{Config, Token};
     match command {
         Command::Demo(args) => demo::demo(&args, ctx).await,
         Command::Import(args) => import::import(&args, ctx).await,
         Command::Work(args) => run::work(&args, ctx).await,
-        Command::Serve(args) => run::serve(&args, ctx).await,
+        Command::Serve(args) => serve::serve(&args, ctx).await,
         Command::Explain(args) => explain::explain(&args, ctx).await,
         Command::Status(args) => status::status(&args, ctx).await,
         Command::Audit(args) => audit::audit(&args, ctx).await,
@@ -136,6 +138,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Migrate(args) => run::migrate(&args, ctx).await,
         Command::Config(Config::Check(args)) => config::check(&args, ctx),
         Command::Config(Config::Show(args)) => config::show(&args, ctx),
+        Command::Token(Token::New(args)) => token::new(&args, ctx),
         Command::Completions(args) => shell::completions(&args, ctx),
         Command::Man(args) => shell::man(&args, ctx),
     }

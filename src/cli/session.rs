@@ -92,7 +92,7 @@ impl Session {
 }
 
 /// Returns a random key for a database that has none yet.
-fn fresh_key() -> Result<[u8; KEY_BYTES], Failure> {
+pub(crate) fn fresh_key() -> Result<[u8; KEY_BYTES], Failure> {
     let mut key = [0; KEY_BYTES];
     let random = rustls::crypto::ring::default_provider().secure_random;
     random

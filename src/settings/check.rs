@@ -1,5 +1,6 @@
 //! What no key can be asked alone: settings that need, or contradict, each other; and what is allowed, but was hardly meant.
 
+use crate::settings::http::{Http, TokenHash};
 use crate::settings::read::{Fault, Origins};
 use crate::settings::tables::{EXAMPLE_FROM, EXAMPLE_URL, Mode, Relay, Settings, Tls, Transport};
 
@@ -40,7 +41,51 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
         (None, Some(_)) => fault("action_center.secret_file", "needs action_center.url: without it nothing is posted"),
         _ => (),
     }
+    check_http(&settings.http, &mut fault);
     faults
+}
+
+fn check_http(http: &Http, fault: &mut impl FnMut(&str, &str)) {
+    match (&http.certificate_file, &http.key_file) {
+        (Some(_), None) => fault("http.certificate_file", "needs http.key_file, the private key that belongs to it"),
+        (None, Some(_)) => fault("http.key_file", "needs http.certificate_file, the certificate that it belongs to"),
+        _ => (),
+    }
+    // Whoever reaches the port could send mail to everybody's partners.
+    if http.tokens.is_empty() && http.listen.is_some_and(|at| !at.ip().is_loopback()) {
+        fault(
+            "http.listen",
+            "is open to other machines, and no token is set: `posthorn token new` makes one, or listen on 127.0.0.1",
+        );
+    }
+    match (&http.public_listen, &http.public_url) {
+        (Some(_), None) => fault(
+            "http.public_listen",
+            "needs http.public_url, the address under which the world reaches it",
+        ),
+        _ => (),
+    }
+    if http.public_listen.is_some() && http.public_listen == http.listen && http.listen.is_some_and(|at| at.port() != 0) {
+        fault(
+            "http.public_listen",
+            "is the same as http.listen: strangers get a port of their own, behind which there is nothing else",
+        );
+    }
+    for (i, token) in http.tokens.iter().enumerate() {
+        let key = |name: &str| format!("http.tokens[{i}].{name}");
+        if token.name.trim().is_empty() {
+            fault(&key("name"), "is missing; say who uses the token, such as name = \"portal\"");
+        }
+        if token.sha256 == TokenHash::default() {
+            fault(&key("sha256"), "is missing; `posthorn token new` writes the whole entry");
+        }
+        if token.scopes.is_empty() {
+            fault(
+                &key("scopes"),
+                "is missing; name at least one of \"intake\", \"portal\", \"ops\", \"read\"",
+            );
+        }
+    }
 }
 
 fn is_ip6(host: &str) -> bool {

@@ -10,6 +10,7 @@
 pub mod tables;
 
 mod check;
+pub mod http;
 mod keys;
 mod load;
 mod read;
@@ -17,6 +18,7 @@ pub mod secret;
 mod span;
 mod values;
 
+pub use http::{Http, Scope, Token, TokenHash};
 pub use keys::Row;
 pub use load::{Environment, Error, Loaded, load, load_from};
 pub use read::{Fault, Place};

@@ -213,14 +213,19 @@ impl Visitor for Read<'_> {
             }
         };
         field.clear();
+        let path_of_list = path;
         for (i, entry) in entries.iter().enumerate() {
-            let path = format!("{path}[{i}]");
+            let path = format!("{path_of_list}[{i}]");
             let mut read = T::default();
             match entry {
                 Value::Table(values) => self.table_at(path, values, &mut read),
                 other => self.fault(
                     &path,
-                    format!("{} is not a table such as {{ host = \"mail.example\" }}", found(other)),
+                    format!(
+                        "{} is not a table; write {{ … }} with its keys, or [[{}]]",
+                        found(other),
+                        path_of_list
+                    ),
                 ),
             }
             field.push(read);

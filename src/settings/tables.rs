@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::partner::EmailAddress;
 use crate::policy::Policy;
+use crate::settings::http::Http;
 use crate::settings::keys::{Table, Visitor};
 use crate::settings::values::{has_id, is_language, is_one_of_each, is_web_address};
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Where action items are posted.
     pub action_center: ActionCenter,
+    /// Where posthorn listens, and who may speak to it.
+    pub http: Http,
     /// How the worker paces itself.
     pub worker: Worker,
     /// Where mail templates are overridden.
@@ -50,6 +53,7 @@ impl Table for Settings {
         v.table("smtp", &mut self.smtp);
         v.table("policy", &mut self.policy);
         v.table("action_center", &mut self.action_center);
+        v.table("http", &mut self.http);
         v.table("worker", &mut self.worker);
         v.table("templates", &mut self.templates);
         v.table("log", &mut self.log);

@@ -34,7 +34,7 @@ pub(crate) fn found(value: &Value) -> String {
     }
 }
 
-fn text(value: &Value) -> Result<&str, String> {
+pub(crate) fn text(value: &Value) -> Result<&str, String> {
     value
         .as_str()
         .ok_or_else(|| format!("{} is not a text; put it between quotation marks", found(value)))
@@ -209,7 +209,7 @@ impl Setting for DatabaseUrl {
 }
 
 /// A type of a few named values. The first list is what a refusal names.
-trait Words: Copy + PartialEq + 'static {
+pub(crate) trait Words: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
 }
 

@@ -67,6 +67,16 @@ pub fn outcomes_recorded(n_rows: usize, n_recorded: usize, took: Duration) {
     tracing::info!(n_rows, n_recorded, duration_ms, "outcomes recorded");
 }
 
+/// A request was answered; its span says which.
+pub fn request_answered(status: u16, took: Duration) {
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if status >= 500 {
+        tracing::warn!(status, duration_ms, "request answered");
+    } else {
+        tracing::debug!(status, duration_ms, "request answered");
+    }
+}
+
 /// A mail was not taken. The reply's text stays in the database: it may name the recipient.
 pub fn delivery_not_sent(delivery_id: i64, partner_id: &str, relay: &str, stage: &str, reply_code: Option<u16>) {
     tracing::info!(delivery_id, partner_id, relay, stage, reply_code, "delivery not sent");

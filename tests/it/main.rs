@@ -6,6 +6,7 @@ mod addresses;
 mod answers;
 mod audit;
 mod crash;
+mod doors;
 mod explain;
 mod import;
 mod kill;

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::cli::args::values::partner_id;
+use crate::partner::PartnerId;
+use crate::time::Timestamp;
+
 /// `demo`: plays six months on data of its own.
 #[derive(Debug, clap::Args)]
 #[command(about = "Plays six months of a portal on data of its own; needs nothing installed")]
@@ -97,6 +101,50 @@ Examples:
   posthorn config show
   posthorn config show --json")]
 pub struct ConfigShow {}
+
+/// `token …`.
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    New(TokenNew),
+}
+
+/// `token new`: makes a token.
+#[derive(Debug, clap::Args)]
+#[command(about = "Makes a bearer token for the HTTP API, and says what to write into the configuration")]
+#[command(after_help = "\
+The token is shown once and kept nowhere: only its SHA-256 goes into the configuration.
+
+Examples:
+  posthorn token new --name portal --scope intake --scope portal
+  posthorn token new --name contoso --scope portal --partner contoso
+  posthorn token new --name grafana --scope read --expires 2027-12-31T00:00:00Z")]
+pub struct TokenNew {
+    /// Who will use it
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// What it opens; more than one may be given
+    #[arg(long = "scope", value_name = "SCOPE", required = true, value_enum)]
+    pub scopes: Vec<Scope>,
+    /// Limit it to this partner's leads
+    #[arg(long, value_name = "ID", value_parser = partner_id)]
+    pub partner: Option<PartnerId>,
+    /// From when on it opens nothing
+    #[arg(long, value_name = "RFC3339")]
+    pub expires: Option<Timestamp>,
+}
+
+/// What a token opens.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Scope {
+    /// Bringing leads and bounces
+    Intake,
+    /// Partners, answers, the Action Center feed
+    Portal,
+    /// Digests, deliveries, suppressions, rejected records; and reading everything
+    Ops,
+    /// Reading everything
+    Read,
+}
 
 /// `completions`: completes commands in a shell.
 #[derive(Debug, clap::Args)]

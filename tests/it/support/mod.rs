@@ -11,3 +11,4 @@ pub mod posthorn;
 pub mod records;
 pub mod sink;
 pub mod smtp;
+pub mod web;

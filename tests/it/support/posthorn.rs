@@ -26,7 +26,7 @@ const POSTGRES: &str = "POSTHORN_TEST_POSTGRES";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Commands before which no `migrate` is run.
-const NO_DATABASE: &[&str] = &["migrate", "config", "completions", "man", "demo", "--help", "--version"];
+const NO_DATABASE: &[&str] = &["migrate", "config", "completions", "man", "token", "demo", "--help", "--version"];
 
 /// An installation of posthorn: a temporary folder, a configuration, an empty database.
 pub struct Posthorn {
@@ -139,7 +139,9 @@ impl Posthorn {
             .setting("database.url", &posthorn.database_url())
             .setting("mail.transport", "maildir")
             .setting("mail.maildir", &maildir.to_string_lossy())
-            .setting("mail.from", "leads@portal.example");
+            .setting("mail.from", "leads@portal.example")
+            // Tests run side by side: each server has a port of its own, which the system chooses.
+            .setting("http.listen", "127.0.0.1:0");
         posthorn
     }
 

@@ -1,0 +1,336 @@
+//! `serve`: takes in what comes over HTTP, mails what is due and moves what time moves, until it is stopped.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{Rules, database};
+use crate::cli::args::setup::Serve;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::session::Session;
+use crate::clock::{Clock, Next};
+use crate::delivery::compose::Composer;
+use crate::delivery::lease::Lease;
+use crate::delivery::post::Posts;
+use crate::delivery::worker::Worker;
+use crate::http::listen::{Limits, Listener};
+use crate::http::{self, Current, Site};
+use crate::settings::{self, Settings};
+use crate::store::Store;
+use crate::timers;
+
+/// How long `serve` sleeps at most: so soon it sees what another process has brought, by four look-ups of an index.
+const POLL: Duration = Duration::from_millis(500);
+/// How long a loop waits after the database was away.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// `serve`
+pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure> {
+    if let Clock::Fixed(_) = ctx.clock {
+        return Err(Failure::usage("`serve` runs on the real clock; `work --until-idle` takes --now"));
+    }
+    let signals = Signals::listen()?;
+    let settings = ctx.settings();
+    // A port that somebody else has is found before anything is begun.
+    let listener = open_port(settings).await?;
+    let session = Session::open_to_send(ctx).await?;
+    let lease = Lease::begin(&session.store, settings.database.url.expose(), settings.worker.lease).await?;
+    let key = session.identity.message_id_key.clone();
+    let current = Current {
+        rules: Arc::new(session.rules.clone()),
+        composer: Arc::new(Composer::new(settings, &key)?),
+    };
+    database::apply_settings(&session.store, ctx.now(), &current.rules).await?;
+    let stop = CancellationToken::new();
+    let worker = Worker::new(
+        &session.store,
+        &current.rules,
+        &current.composer,
+        settings,
+        ctx.clock,
+        &lease,
+        &stop,
+    )?;
+    let posts = Posts::new(&session.store, &current.rules, settings, lease.epoch)?;
+    let (reloaded, current) = watch::channel(current);
+    let (wake, woken) = watch::channel(());
+    let pace = Pace {
+        clock: ctx.clock,
+        stop: stop.clone(),
+        woken,
+    };
+    let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
+    if let Some((listener, address)) = listener {
+        let site = Site {
+            store: session.store.clone(),
+            clock: ctx.clock,
+            current: current.clone(),
+            settings: Arc::new(settings.clone()),
+            identity: Arc::new(session.identity.clone()),
+            wake,
+        };
+        let (router, limits, stop) = (http::router(site), limits(settings), stop.clone());
+        tracing::info!(address = %address, tls = settings.http.certificate_file.is_some(), "listening");
+        tasks.spawn(async move {
+            listener.serve(router, limits, stop).await;
+            Ok(())
+        });
+    }
+    tracing::info!(mode = %settings.mode, epoch = lease.epoch, database = settings.database.url.masked(), "serving");
+    _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    tasks.spawn(run_timers(session.store.clone(), pace.clone(), current.clone()));
+    tasks.spawn(run_worker(
+        session.store.clone(),
+        pace.clone(),
+        worker,
+        lease,
+        current.clone(),
+        settings.worker.drain,
+    ));
+    tasks.spawn(run_posts(pace, posts));
+    let config = ctx.loaded.file().map(PathBuf::from);
+    let ended = watch_signals(signals, &session.store, ctx.clock, settings, config, key, &reloaded, &mut tasks).await;
+    _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    stop.cancel();
+    let mut answer = ended;
+    while let Some(done) = tasks.join_next().await {
+        answer = answer.and(joined(done));
+    }
+    session.store.close().await;
+    tracing::info!("stopped");
+    answer.map(|()| Exit::Done)
+}
+
+fn joined(done: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
+    done.unwrap_or_else(|error| {
+        Err(Failure::unavailable(format_args!(
+            "a part of the worker ended unexpectedly: {error}"
+        )))
+    })
+}
+
+/// The signals that `serve` answers. Listened for before anything else: one that comes while it starts would end it where it stands.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::unavailable(format_args!("cannot listen for signals: {error}")));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            hup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Waits until it is told to stop, or one of the tasks ends; reloads when it is told to, and tells systemd that it is alive.
+#[expect(clippy::too_many_arguments, reason = "what a reload takes")]
+async fn watch_signals(
+    mut signals: Signals,
+    store: &Store,
+    clock: Clock,
+    started_with: &Settings,
+    config: Option<PathBuf>,
+    key: Vec<u8>,
+    reloaded: &watch::Sender<Current>,
+    tasks: &mut JoinSet<Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut watchdog = tokio::time::interval(watchdog_interval());
+    loop {
+        // Each of these may be dropped at its await: nothing is lost with it.
+        tokio::select! {
+            _ = signals.term.recv() => return Ok(()),
+            _ = signals.int.recv() => return Ok(()),
+            _ = signals.hup.recv() => reload(store, clock, started_with, config.as_deref(), &key, reloaded).await,
+            _ = watchdog.tick() => { _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]); }
+            Some(done) = tasks.join_next() => return joined(done),
+        }
+    }
+}
+
+/// Half of what systemd allows between two signs of life.
+fn watchdog_interval() -> Duration {
+    sd_notify::watchdog_enabled().map_or(Duration::from_secs(60), |allowed| allowed / 2)
+}
+
+/// Takes over a changed configuration: policy, portal, mail texts and templates at once; what is wrong leaves everything as it was, loudly.
+async fn reload(
+    store: &Store,
+    clock: Clock,
+    started_with: &Settings,
+    config: Option<&std::path::Path>,
+    key: &[u8],
+    reloaded: &watch::Sender<Current>,
+) {
+    let settings = match settings::load(config) {
+        Ok(loaded) => loaded.settings,
+        Err(error) => {
+            tracing::error!("configuration not reloaded, the old one stays in force: {error}");
+            return;
+        }
+    };
+    if settings.mode != started_with.mode
+        || settings.database.url != started_with.database.url
+        || settings.mail.transport != started_with.mail.transport
+    {
+        tracing::error!("configuration not reloaded: mode, database and transport need a restart");
+        return;
+    }
+    let composer = match Composer::new(&settings, key) {
+        Ok(composer) => Arc::new(composer),
+        Err(error) => {
+            tracing::error!("configuration not reloaded, the old templates stay in force: {error}");
+            return;
+        }
+    };
+    let rules = Arc::new(Rules::from_settings(&settings));
+    if let Err(error) = database::apply_settings(store, clock.now(), &rules).await {
+        tracing::error!("configuration not reloaded: {error}");
+        return;
+    }
+    reloaded.send_replace(Current { rules, composer });
+    tracing::info!("configuration reloaded");
+}
+
+/// Opens `http.listen`.
+async fn open_port(settings: &Settings) -> Result<Option<(Listener, std::net::SocketAddr)>, Failure> {
+    let Some(at) = settings.http.listen else { return Ok(None) };
+    let tls = tls(settings)?;
+    let opened = Listener::open(at, tls).await.and_then(|listener| {
+        let address = listener.address()?;
+        Ok((listener, address))
+    });
+    opened.map(Some).map_err(|error| {
+        Failure::unavailable(format_args!(
+            "cannot listen on {at}: {error}; http.listen names another port, or \"\" for none"
+        ))
+    })
+}
+
+/// Reads the certificate of `http.listen`.
+fn tls(settings: &Settings) -> Result<Option<Arc<rustls::ServerConfig>>, Failure> {
+    let (Some(certificate), Some(key)) = (&settings.http.certificate_file, &settings.http.key_file) else {
+        return Ok(None);
+    };
+    let wrong = |path: &std::path::Path, why: &dyn std::fmt::Display| Failure::input(format_args!("cannot use {}: {why}", path.display()));
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| wrong(certificate, &error))?;
+    if chain.is_empty() {
+        return Err(wrong(certificate, &"it holds no certificate in PEM"));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain, private);
+    let mut config = config.map_err(|error| wrong(key, &error))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Some(Arc::new(config)))
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        connections: settings.http.max_connections,
+        patience: settings.http.patience,
+        grace: settings.worker.drain,
+    }
+}
+
+/// When a loop goes on.
+#[derive(Clone)]
+struct Pace {
+    clock: Clock,
+    stop: CancellationToken,
+    /// Something has come in by this process.
+    woken: watch::Receiver<()>,
+}
+
+impl Pace {
+    /// A database that is away for a moment is a later turn, not an end.
+    async fn or_pause(&self, turn: Result<Next, Failure>) -> Next {
+        match turn {
+            Ok(next) => next,
+            Err(failure) => {
+                tracing::error!("turn failed, next try in {} s: {failure}", PAUSE.as_secs());
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => (),
+                    () = self.stop.cancelled() => (),
+                }
+                Next::Now
+            }
+        }
+    }
+
+    /// Sleeps until the next turn is needed, or until it is told to stop. Another process may bring something sooner than is known here.
+    async fn rest(&mut self, next: Next) {
+        let wait = match next {
+            Next::Now => return,
+            Next::At(at) => at.since(self.clock.now()).min(POLL),
+            Next::WhenWoken => POLL,
+        };
+        // Each may be dropped at its await.
+        tokio::select! {
+            () = tokio::time::sleep(wait) => (),
+            // Nobody listens any more, or nobody ever did: then only time goes on.
+            Ok(()) = self.woken.changed() => (),
+            () = self.stop.cancelled() => (),
+        }
+    }
+}
+
+async fn run_timers(store: Store, mut pace: Pace, current: watch::Receiver<Current>) -> Result<(), Failure> {
+    while !pace.stop.is_cancelled() {
+        let rules = Arc::clone(&current.borrow().rules);
+        let next = timers::turn(&store, pace.clock.now(), &rules).await;
+        let next = pace.or_pause(next.map_err(Failure::from)).await;
+        pace.rest(next).await;
+    }
+    Ok(())
+}
+
+async fn run_worker(
+    store: Store,
+    mut pace: Pace,
+    mut worker: Worker,
+    mut lease: Lease,
+    mut current: watch::Receiver<Current>,
+    drain: Duration,
+) -> Result<(), Failure> {
+    while !pace.stop.is_cancelled() {
+        lease.keep(&store).await?;
+        if current.has_changed().unwrap_or(false) {
+            let now = current.borrow_and_update().clone();
+            worker.reload(&now.rules, &now.composer);
+        }
+        let next = worker.turn(pace.clock.now()).await;
+        let next = pace.or_pause(next.map_err(Failure::from)).await;
+        pace.rest(next).await;
+    }
+    worker.drain(drain).await?;
+    Ok(lease.end(&store).await?)
+}
+
+async fn run_posts(mut pace: Pace, mut posts: Posts) -> Result<(), Failure> {
+    while !pace.stop.is_cancelled() {
+        let next = posts.turn(pace.clock.now()).await;
+        let next = pace.or_pause(next.map_err(Failure::from)).await;
+        pace.rest(next).await;
+    }
+    Ok(posts.end().await?)
+}

@@ -1,0 +1,33 @@
+//! `/v1/status`
+
+use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::status::{Status, status};
+use crate::clock::wall_now;
+use crate::http::extract::Json;
+use crate::http::problem::Problem;
+use crate::http::{Caller, Site};
+
+pub(super) fn routes() -> OpenApiRouter<Site> {
+    OpenApiRouter::new().routes(routes!(get))
+}
+
+/// Says what waits, what is late, and what needs somebody.
+#[utoipa::path(
+    get,
+    path = "/status",
+    tag = "operations",
+    responses(
+        (status = 200, description = "How it is", body = Status),
+        (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn get(State(site): State<Site>, caller: Caller) -> Result<Json<Status>, Problem> {
+    caller.may_read()?;
+    caller.unlimited()?;
+    let mode = site.settings.mode.to_string();
+    Ok(Json(status(&site.store, site.now(), wall_now(), &site.rules(), &mode).await?))
+}
