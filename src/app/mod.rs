@@ -18,6 +18,7 @@ mod new_lead;
 pub mod partners;
 pub mod record;
 pub mod release;
+pub mod request_key;
 pub mod resolve;
 pub mod status;
 pub mod suppress;

@@ -1,6 +1,7 @@
 //! Takes records in: each once, whatever comes with it, in batches of one transaction (`R-INTAKE`, `R-SYNC`, `R-BACKFILL`, `R-KIND`, `R-CHANNEL`).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::app::known::Known;
 use crate::app::new_lead::{decide_new, join_digests, single_notices};
@@ -24,6 +25,8 @@ pub const BATCH_MAX: usize = 1000;
 /// A record as it came.
 #[derive(Clone, Debug)]
 pub struct Incoming {
+    /// Where it comes from.
+    pub origin: Arc<Origin>,
     /// Line, or place in the list.
     pub line: u64,
     /// Its text, kept whole where it is rejected.
@@ -71,11 +74,11 @@ pub struct Taken {
 ///
 /// # Errors
 /// The database cannot record it; then nothing of this batch was taken in, or all of its records before a repeated id.
-pub async fn take_in(store: &Store, now: Timestamp, rules: &Rules, origin: &Origin, batch: &[Incoming]) -> Result<Vec<Taken>, Error> {
+pub async fn take_in(store: &Store, now: Timestamp, rules: &Rules, batch: &[Incoming]) -> Result<Vec<Taken>, Error> {
     let mut taken = Vec::with_capacity(batch.len());
     // The second record of an id is an update of the first, and so is decided after it is written.
     for round in rounds(batch) {
-        taken.extend(retried(|| take_in_once(store, now, rules, origin, round)).await?);
+        taken.extend(retried(|| take_in_once(store, now, rules, round)).await?);
     }
     Ok(taken)
 }
@@ -98,28 +101,26 @@ fn rounds(batch: &[Incoming]) -> Vec<&[Incoming]> {
     rounds
 }
 
-async fn take_in_once(
-    store: &Store,
-    now: Timestamp,
-    rules: &Rules,
-    origin: &Origin,
-    round: &[Incoming],
-) -> Result<Vec<Taken>, crate::store::Error> {
-    let records: Vec<&Record> = round.iter().filter_map(|incoming| incoming.parsed.as_ref().ok()).collect();
-    let partners: BTreeSet<PartnerId> = records.iter().map(|record| record.partner_id.clone()).collect();
+async fn take_in_once(store: &Store, now: Timestamp, rules: &Rules, round: &[Incoming]) -> Result<Vec<Taken>, crate::store::Error> {
+    let read = round
+        .iter()
+        .filter_map(|incoming| Some((incoming.parsed.as_ref().ok()?, &*incoming.origin)));
+    let records: Vec<(&Record, &Origin)> = read.collect();
+    let partners: BTreeSet<PartnerId> = records.iter().map(|(record, _)| record.partner_id.clone()).collect();
 
     let mut tx = store.begin().await?;
     let states = lock_partners(&mut tx, &partners).await?;
-    let existing = find_leads(&mut tx, records.iter().map(|record| &record.id)).await?;
+    let existing = find_leads(&mut tx, records.iter().map(|(record, _)| &record.id)).await?;
     let mut known = Known::default();
     known.read_more(&mut tx, &partners).await?;
     known.open_days(&mut tx, now, &rules.policy, &states).await?;
 
     let mut outcomes: HashMap<&LeadId, Outcome> = HashMap::new();
-    let (old, mut new): (Vec<&Record>, Vec<&Record>) = records.into_iter().partition(|record| existing.contains_key(&record.id));
-    new.sort_by(|a, b| a.created_at.cmp(&b.created_at).then_with(|| a.id.cmp(&b.id)));
-    write_new(&mut tx, now, &new, &mut known, rules, origin).await?;
-    outcomes.extend(new.iter().map(|record| (&record.id, Outcome::New)));
+    let (old, mut new): (Vec<_>, Vec<_>) = records.into_iter().partition(|(record, _)| existing.contains_key(&record.id));
+    let old: Vec<&Record> = old.into_iter().map(|(record, _)| record).collect();
+    new.sort_by(|(a, _), (b, _)| a.created_at.cmp(&b.created_at).then_with(|| a.id.cmp(&b.id)));
+    write_new(&mut tx, now, &new, &mut known, rules).await?;
+    outcomes.extend(new.iter().map(|(record, _)| (&record.id, Outcome::New)));
     write_updates(&mut tx, now, &old, existing, &known, rules, &mut outcomes).await?;
     set_days(&mut tx, &known.changed_days()).await?;
 
@@ -141,15 +142,16 @@ async fn take_in_once(
             },
         });
     }
-    insert_rejected(&mut tx, now, &rejected_rows(origin, round, &taken)).await?;
+    insert_rejected(&mut tx, now, &rejected_rows(round, &taken)).await?;
     tx.commit().await?;
     Ok(taken)
 }
 
-fn rejected_rows(origin: &Origin, round: &[Incoming], taken: &[Taken]) -> Vec<NewRejected> {
+fn rejected_rows(round: &[Incoming], taken: &[Taken]) -> Vec<NewRejected> {
     let mut kept = Vec::new();
     for (incoming, taken) in round.iter().zip(taken) {
         if let Outcome::Rejected(faults) = &taken.outcome {
+            let origin = &incoming.origin;
             kept.push(NewRejected {
                 source: origin.source.clone(),
                 line: i64::try_from(incoming.line).unwrap_or(i64::MAX),
@@ -167,14 +169,13 @@ fn rejected_rows(origin: &Origin, round: &[Incoming], taken: &[Taken]) -> Vec<Ne
 async fn write_new(
     tx: &mut Tx,
     now: Timestamp,
-    records: &[&Record],
+    records: &[(&Record, &Origin)],
     known: &mut Known,
     rules: &Rules,
-    origin: &Origin,
 ) -> Result<(), crate::store::Error> {
     let mut leads = Vec::with_capacity(records.len());
     let mut history = Vec::with_capacity(records.len());
-    for record in records {
+    for (record, origin) in records {
         let new = decide_new(now, record, known, rules, origin);
         leads.push(new.lead);
         history.push(new.entry);

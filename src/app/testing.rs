@@ -4,6 +4,7 @@
 pub(crate) mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -108,13 +109,13 @@ impl Portal {
     }
 
     async fn import_as<T: Into<Value>>(&self, now: &str, is_quiet: bool, records: impl IntoIterator<Item = T>) -> Vec<Taken> {
-        let origin = Origin {
+        let origin = Arc::new(Origin {
             source: "leads.ndjson".into(),
             partner: Some(PartnerId::new("contoso")),
             is_quiet,
-        };
+        });
         let batch = incoming(at(now), &origin, records.into_iter().map(Into::into));
-        take_in(&self.store, at(now), &self.rules, &origin, &batch)
+        take_in(&self.store, at(now), &self.rules, &batch)
             .await
             .expect("records are taken in")
     }
@@ -264,7 +265,7 @@ impl Portal {
 }
 
 /// Reads records as the way in does.
-pub(crate) fn incoming(now: Timestamp, origin: &Origin, records: impl IntoIterator<Item = Value>) -> Vec<Incoming> {
+pub(crate) fn incoming(now: Timestamp, origin: &Arc<Origin>, records: impl IntoIterator<Item = Value>) -> Vec<Incoming> {
     let numbered = records.into_iter().zip(1_u64..);
     numbered
         .map(|(record, line)| {
@@ -275,6 +276,7 @@ pub(crate) fn incoming(now: Timestamp, origin: &Origin, records: impl IntoIterat
                 received_at: now,
             };
             Incoming {
+                origin: Arc::clone(origin),
                 line,
                 text: record.to_string(),
                 parsed: parse(record, &source),

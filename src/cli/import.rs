@@ -1,6 +1,7 @@
 //! Takes leads in from a file or standard input.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -30,11 +31,11 @@ pub(crate) async fn import(args: &Import, ctx: &Context) -> Result<Exit, Failure
 }
 
 async fn import_into(session: &Session, args: &Import, ctx: &Context, opened: Option<(Records, Flow)>) -> Result<Exit, Failure> {
-    let origin = Origin {
+    let origin = Arc::new(Origin {
         source: name(&args.file),
         partner: args.partner.clone(),
         is_quiet: args.no_notify,
-    };
+    });
     let (records, flow) = match opened {
         Some(opened) => opened,
         None => open(&args.file, file::Input::Leads)?,
@@ -48,22 +49,14 @@ async fn import_into(session: &Session, args: &Import, ctx: &Context, opened: Op
     let mut counts = Counts::default();
     let mut batches = batch::leads(records, flow, &origin, ctx.clock).map_err(no_thread)?;
     let (store, rules) = (&session.store, &session.rules);
-    let ended = take_in_all(
-        &mut batches,
-        store,
-        ctx.clock,
-        rules,
-        &origin,
-        &mut counts,
-        |taken, consumed_bytes| {
-            bar.set_position(consumed_bytes);
-            for one in taken {
-                if let Outcome::Rejected(faults) = &one.outcome {
-                    bar.suspend(|| report.refuse(one.line, faults));
-                }
+    let ended = take_in_all(&mut batches, store, ctx.clock, rules, &mut counts, |taken, consumed_bytes| {
+        bar.set_position(consumed_bytes);
+        for one in taken {
+            if let Outcome::Rejected(faults) = &one.outcome {
+                bar.suspend(|| report.refuse(one.line, faults));
             }
-        },
-    )
+        }
+    })
     .await;
     bar.finish_and_clear();
     let Counts {
@@ -91,7 +84,7 @@ async fn import_into(session: &Session, args: &Import, ctx: &Context, opened: Op
 }
 
 /// Counts the mails that the file would cause in a pass of its own, and asks where that is more than is sent unasked (`R-BACKFILL`).
-async fn confirm_mails(session: &Session, args: &Import, ctx: &Context, origin: &Origin) -> Result<(), Failure> {
+async fn confirm_mails(session: &Session, args: &Import, ctx: &Context, origin: &Arc<Origin>) -> Result<(), Failure> {
     let (records, flow) = open(&args.file, file::Input::Leads)?;
     let mut batches = batch::leads(records, flow, origin, ctx.clock).map_err(no_thread)?;
     let mut count = MailCount::default();

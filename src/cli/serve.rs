@@ -23,6 +23,7 @@ use crate::delivery::post::Posts;
 use crate::delivery::worker::Worker;
 use crate::http::listen::{Limits, Listener};
 use crate::http::{self, Current, Site};
+use crate::intake::gather::gather;
 use crate::settings::{self, Settings};
 use crate::store::Store;
 use crate::timers;
@@ -69,13 +70,27 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     };
     let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
     if let Some((listener, address)) = listener {
+        let (intake, gatherer) = gather();
+        let rules = current.clone();
+        // It ends when the last handler that may bring something has.
+        let gathering = gatherer.run(
+            session.store.clone(),
+            ctx.clock,
+            move || Arc::clone(&rules.borrow().rules),
+            wake.clone(),
+        );
+        tasks.spawn(async move {
+            gathering.await;
+            Ok(())
+        });
         let site = Site {
             store: session.store.clone(),
             clock: ctx.clock,
             current: current.clone(),
             settings: Arc::new(settings.clone()),
             identity: Arc::new(session.identity.clone()),
-            wake,
+            wake: wake.clone(),
+            intake,
         };
         let (router, limits, stop) = (http::router(site), limits(settings), stop.clone());
         tracing::info!(address = %address, tls = settings.http.certificate_file.is_some(), "listening");

@@ -11,6 +11,7 @@ pub mod listen;
 pub mod problem;
 
 mod health;
+mod intake;
 mod schema;
 mod status;
 
@@ -35,6 +36,7 @@ use crate::clock::Clock;
 use crate::delivery::compose::Composer;
 use crate::http::auth::Doors;
 use crate::http::problem::Problem;
+use crate::intake::gather::Intake;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -70,6 +72,8 @@ pub struct Site {
     pub identity: Arc<Identity>,
     /// Tells timers and workers that there may be something to do.
     pub wake: watch::Sender<()>,
+    /// The way in for leads.
+    pub intake: Intake,
 }
 
 impl Site {
@@ -119,7 +123,12 @@ impl utoipa::Modify for Security {
 
 /// Returns the resources with their description, not yet guarded: one line for each file of the room.
 fn resources() -> OpenApiRouter<Site> {
-    let v1 = OpenApiRouter::new().merge(status::routes());
+    let bounded = OpenApiRouter::new()
+        .merge(status::routes())
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIME_MAX));
+    // Leads may come in any number and for any time: `intake` bounds each piece.
+    let v1 = bounded.merge(intake::routes());
     OpenApiRouter::with_openapi(Description::openapi())
         .nest("/v1", v1)
         .merge(health::guarded())
@@ -139,11 +148,8 @@ pub fn router(site: Site) -> Router {
         let text = Arc::clone(&text);
         async move { ([("content-type", "application/json")], text.to_string()).into_response() }
     };
-    let ordinary = resources
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIME_MAX));
     Router::new()
-        .merge(ordinary)
+        .merge(resources)
         .layer(middleware::from_fn_with_state(site.clone(), auth::wake_after_change))
         .layer(middleware::from_fn(auth::guard))
         .layer(Extension(doors))

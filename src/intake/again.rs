@@ -1,5 +1,7 @@
 //! Takes a rejected record in once more, as it was or corrected (`R-INTAKE`).
 
+use std::sync::Arc;
+
 use crate::app::take_in::{Incoming, Origin, Outcome, Taken, take_in};
 use crate::app::{Error, Rules};
 use crate::intake::batch::incoming;
@@ -24,11 +26,11 @@ pub async fn take_in_again(
     rejected: &Rejected,
     corrected: Option<Item>,
 ) -> Result<Taken, Error> {
-    let origin = Origin {
+    let origin = Arc::new(Origin {
         source: rejected.source.clone(),
         partner: rejected.partner_id.as_deref().map(PartnerId::new),
         is_quiet: rejected.is_quiet,
-    };
+    });
     let line = u64::try_from(rejected.line).unwrap_or_default();
     let is_corrected = corrected.is_some();
     let item = match corrected {
@@ -55,7 +57,7 @@ pub async fn take_in_again(
         text: rejected.record.clone(),
         ..read
     }];
-    let mut taken = take_in(store, now, rules, &origin, &batch).await?;
+    let mut taken = take_in(store, now, rules, &batch).await?;
     let taken = taken.pop().expect("one record goes in, one answer comes out");
     if !matches!(taken.outcome, Outcome::Rejected(_)) {
         let mut tx = store.begin().await?;

@@ -6,6 +6,7 @@
 //! **Invariant:** memory is bounded by two batches, whatever the size of the input.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -177,15 +178,15 @@ fn read<T>(
 ///
 /// # Errors
 /// The system gives no thread.
-pub fn leads(records: Records, flow: Flow, origin: &Origin, clock: Clock) -> io::Result<Batches<Incoming>> {
-    let origin = origin.clone();
+pub fn leads(records: Records, flow: Flow, origin: &Arc<Origin>, clock: Clock) -> io::Result<Batches<Incoming>> {
+    let origin = Arc::clone(origin);
     Batches::start(records, flow, app::take_in::BATCH_MAX, move |item| {
         incoming(clock.now(), item, &origin)
     })
 }
 
 /// Reads what an item says of a lead. Where it stands is a part of who it is, if it is a marketplace lead.
-pub(super) fn incoming(now: Timestamp, item: Item, origin: &Origin) -> Incoming {
+pub(crate) fn incoming(now: Timestamp, item: Item, origin: &Arc<Origin>) -> Incoming {
     let place = format!("{}:{}", origin.source, item.line);
     let source = Source {
         partner: origin.partner.as_ref(),
@@ -193,6 +194,7 @@ pub(super) fn incoming(now: Timestamp, item: Item, origin: &Origin) -> Incoming 
         received_at: now,
     };
     Incoming {
+        origin: Arc::clone(origin),
         line: item.line,
         text: item.text,
         parsed: item.content.map_err(|fault| vec![fault]).and_then(|value| parse(value, &source)),
@@ -234,12 +236,11 @@ pub async fn take_in_all(
     store: &Store,
     clock: Clock,
     rules: &Rules,
-    origin: &Origin,
     counts: &mut Counts,
     mut told: impl FnMut(&[Taken], u64),
 ) -> Result<(), Error> {
     while let Some(batch) = batches.next().await? {
-        let taken = take_in(store, clock.now(), rules, origin, &batch).await?;
+        let taken = take_in(store, clock.now(), rules, &batch).await?;
         for one in &taken {
             counts.add(&one.outcome);
         }

@@ -203,7 +203,7 @@ fn next_line(window: &mut Window) -> Reading {
 
 impl Item {
     /// Reads one JSON value.
-    pub(super) fn from_json(line: u64, bytes: &[u8]) -> Self {
+    pub(crate) fn from_json(line: u64, bytes: &[u8]) -> Self {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => without_nul(text).into_owned(),
             Err(_) => return Self::not_utf8(line, bytes),

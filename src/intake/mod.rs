@@ -5,7 +5,10 @@
 //!
 //! **Invariant:** memory is bounded by the largest record that is allowed, whatever the size of the input.
 
+pub mod body;
 pub mod file;
+pub mod gather;
+pub mod lines;
 mod scan;
 mod table;
 mod window;

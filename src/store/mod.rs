@@ -18,6 +18,7 @@ pub mod meta;
 pub mod notices;
 pub mod partners;
 pub mod rejected;
+pub mod requests;
 pub mod suppressions;
 pub mod workers;
 
@@ -48,6 +49,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         notices::ALL,
         partners::ALL,
         rejected::ALL,
+        requests::ALL,
         suppressions::ALL,
         workers::ALL,
     ];

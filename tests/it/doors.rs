@@ -64,6 +64,6 @@ fn each_wrong_door_says_nothing_more_than_that_it_is_shut() {
 fn no_port_is_opened_to_other_machines_without_a_token() {
     let posthorn = Posthorn::sqlite();
     posthorn.setting("http.listen", "0.0.0.0:0");
-    let told = posthorn.refused(3, &["serve"]);
+    let told = posthorn.refused(3, &["config", "check"]);
     assert!(told.contains("no token is set") && told.contains("posthorn token new"), "{told}");
 }

@@ -319,11 +319,11 @@ fn the_mails_of_an_import_are_counted_before_it() {
             ]
             .map(Lead::build),
         );
-        let origin = Origin {
+        let origin = std::sync::Arc::new(Origin {
             source: "leads.ndjson".into(),
             partner: None,
             is_quiet: false,
-        };
+        });
         let now = at("2026-03-02T09:30:00Z");
         let mut count = MailCount::default();
         for some in records.chunks(4) {

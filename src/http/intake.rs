@@ -1,0 +1,513 @@
+//! Leads in: one, a list, NDJSON of any length, CloudEvents, the portal's webhook. Each record is answered after its commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::request_key::{Begun, Key, begin, finish, give_back};
+use crate::app::take_in::{BATCH_MAX, Incoming, Origin, Outcome, Taken};
+use crate::fault::Fault;
+use crate::http::extract::{Json, Path};
+use crate::http::problem::{At, Problem};
+use crate::http::{BODY_BYTES_MAX, Caller, REQUEST_TIME_MAX, Site};
+use crate::intake::batch::incoming;
+use crate::intake::body::{self, Sent, recognise};
+use crate::intake::file::Item;
+use crate::intake::gather::NotTakenIn;
+use crate::intake::lines::Lines;
+use crate::lead::LeadId;
+use crate::partner::PartnerId;
+use crate::policy::action::deep_link;
+use crate::settings::Scope;
+
+/// Bytes of a stream that make a batch: two hundred clients that send at once hold 50 MB at most, and ordinarily a tenth of that.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How long a stream may pause within a batch: longer than a network needs, shorter than anybody waits for an answer.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// Characters of an Idempotency-Key at most.
+const KEY_CHARS_MAX: usize = 255;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+pub(super) fn routes() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(post_leads))
+        .routes(routes!(post_marketplace_leads))
+}
+
+/// What became of a record.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct RecordAnswer {
+    /// Line of the NDJSON, or place in the list, counted from 1.
+    line: u64,
+    /// The lead, where the record could be read.
+    id: Option<LeadId>,
+    /// `new`, `updated`, `unchanged` or `rejected`.
+    #[schema(example = "new")]
+    outcome: &'static str,
+    /// Every fault of a rejected record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<At>,
+}
+
+/// What became of the records of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ListAnswer {
+    /// In the order of the list.
+    value: Vec<RecordAnswer>,
+    /// How many are new leads.
+    new: usize,
+    /// How many brought newer content of leads that were here.
+    updated: usize,
+    /// How many were not newer than what was here.
+    unchanged: usize,
+    /// How many could not be taken in; they are kept under `/v1/rejected`.
+    rejected: usize,
+}
+
+impl From<Taken> for RecordAnswer {
+    fn from(taken: Taken) -> Self {
+        let errors = match &taken.outcome {
+            Outcome::Rejected(faults) => faults.iter().map(At::from).collect(),
+            Outcome::New | Outcome::Updated | Outcome::Unchanged => Vec::new(),
+        };
+        Self {
+            line: taken.line,
+            id: taken.id,
+            outcome: match taken.outcome {
+                Outcome::New => "new",
+                Outcome::Updated => "updated",
+                Outcome::Unchanged => "unchanged",
+                Outcome::Rejected(_) => "rejected",
+            },
+            errors,
+        }
+    }
+}
+
+/// Takes leads in.
+///
+/// One record (a referral resource, or a CloudEvent around one) is answered by its status. A list, the list envelope and a CloudEvents batch are
+/// answered record by record, NDJSON line by line, each after its commit; a record that is wrong keeps no other from coming in, and is kept under
+/// `/v1/rejected`. The portal's webhook event (`EventName`, `ResourceUri`) is answered 202: the resource that it names is fetched.
+#[utoipa::path(
+    post,
+    path = "/leads",
+    operation_id = "postLeads",
+    tag = "leads",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key is done once, and answered the same, for 24 hours (JSON bodies)")),
+    request_body(
+        description = "Leads, in any of these forms; a record may have 1 MiB",
+        content((Value = "application/json"), (Value = "application/cloudevents+json"), (Value = "application/cloudevents-batch+json"), (String = "application/x-ndjson"))
+    ),
+    responses(
+        (status = 200, description = "Updated or unchanged; of a list, what became of each record", content((RecordAnswer = "application/json"), (ListAnswer = "application/json"), (String = "application/x-ndjson"))),
+        (status = 201, description = "A new lead", body = RecordAnswer),
+        (status = 202, description = "A webhook event, whose resource is fetched", body = Value),
+        (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away; nothing was lost or kept", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn post_leads(State(site): State<Site>, caller: Caller, request: Request) -> Result<Response, Problem> {
+    caller.may(&[Scope::Intake])?;
+    let limit = caller.partner().cloned();
+    take(site, caller, None, limit, request).await
+}
+
+/// Takes marketplace leads of a partner in.
+///
+/// As `POST /v1/leads`, for records in the marketplace's form, which name no partner.
+#[utoipa::path(
+    post,
+    path = "/partners/{id}/marketplace-leads",
+    operation_id = "postMarketplaceLeads",
+    tag = "leads",
+    params(
+        ("id" = PartnerId, Path, description = "The partner that receives them"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes the same body the same leads, whenever it is sent")
+    ),
+    request_body(description = "Marketplace leads", content((Value = "application/json"), (Value = "application/cloudevents+json"), (Value = "application/cloudevents-batch+json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, description = "Updated or unchanged; of a list, what became of each record", content((RecordAnswer = "application/json"), (ListAnswer = "application/json"), (String = "application/x-ndjson"))),
+        (status = 201, description = "A new lead", body = RecordAnswer),
+        (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away; nothing was lost or kept", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn post_marketplace_leads(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    caller.may(&[Scope::Intake])?;
+    let partner = PartnerId::new(id);
+    if caller.is_stranger_to(&partner) {
+        return Err(Problem::not_found("there is no such partner for this token"));
+    }
+    take(site, caller, Some(partner.clone()), Some(partner), request).await
+}
+
+/// One delivery of records, and by whom.
+struct Delivery {
+    site: Site,
+    /// Where its records come from.
+    source: String,
+    /// The partner that the path names.
+    partner: Option<PartnerId>,
+    /// The only partner whose leads may come.
+    limit: Option<PartnerId>,
+}
+
+async fn take(
+    site: Site,
+    caller: Caller,
+    partner: Option<PartnerId>,
+    limit: Option<PartnerId>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let key = idempotency_key(&parts.headers)?;
+    if parts
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|coding| coding != "identity")
+    {
+        return Err(Problem::wrong_type("a compressed body is not read here; send it as it is"));
+    }
+    let delivery = Delivery {
+        // Where a record without an id stood is a part of who it is: the caller's key, else this receipt.
+        source: format!(
+            "http {} {}",
+            caller.token_name(),
+            key.as_deref().map_or_else(receipt, str::to_owned)
+        ),
+        partner,
+        limit,
+        site,
+    };
+    match essence(&parts.headers).as_str() {
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
+            take_stream(delivery, body).await
+        }
+        "application/json" | "application/cloudevents+json" | "application/cloudevents-batch+json" | "" => {
+            let read = timeout(REQUEST_TIME_MAX, axum::body::to_bytes(body, BODY_BYTES_MAX)).await;
+            let bytes = read
+                .map_err(|_| Problem::unreadable("the body took too long"))?
+                .map_err(|_| Problem::too_large("a body has a mebibyte at most; post many leads as application/x-ndjson"))?;
+            let Some(key) = key else {
+                return take_json(&delivery, &parts.headers, &bytes).await;
+            };
+            let fingerprint = fingerprint(parts.uri.path(), &bytes);
+            let key = Key {
+                caller: caller.token_name(),
+                key: &key,
+                fingerprint: &fingerprint,
+            };
+            once(&delivery, key, &parts.headers, &bytes).await
+        }
+        other => Err(Problem::wrong_type(format_args!(
+            "{other} is not read here; send application/json, application/x-ndjson or application/cloudevents+json"
+        ))),
+    }
+}
+
+/// Does what the key stands for, unless it was done (draft-ietf-httpapi-idempotency-key-header).
+async fn once(delivery: &Delivery, key: Key<'_>, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Problem> {
+    let store = &delivery.site.store;
+    match begin(store, delivery.site.now(), key).await? {
+        Begun::New => {}
+        Begun::Answered { status, answer } => return Ok(replayed(status, answer)),
+        Begun::UnderWay => {
+            return Err(Problem::in_the_way(
+                "the first request with this Idempotency-Key is still under way",
+            ));
+        }
+        Begun::Different => {
+            return Err(Problem::wrong_content(
+                "this Idempotency-Key came with another body or path before; a new request needs a new key",
+            ));
+        }
+    }
+    let response = match take_json(delivery, headers, bytes).await {
+        Ok(response) => response,
+        Err(problem) if problem.status().is_server_error() => {
+            give_back(store, key).await?;
+            return Err(problem);
+        }
+        Err(problem) => problem.into_response(),
+    };
+    let (parts, body) = response.into_parts();
+    let answer = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    finish(store, key, parts.status.as_u16(), &text).await?;
+    Ok(Response::from_parts(parts, Body::from(answer)))
+}
+
+fn replayed(status: u16, answer: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let kind = if status.is_success() {
+        "application/json"
+    } else {
+        "application/problem+json"
+    };
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
+    (status, headers, answer).into_response()
+}
+
+async fn take_json(delivery: &Delivery, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Problem> {
+    let item = Item::from_json(1, bytes);
+    let value = item.content.map_err(|_| Problem::unreadable("the body is no JSON"))?;
+    let recognised = match binary_attributes(headers) {
+        Some(attributes) => body::binary_event(&attributes, value).map(body::Body::One),
+        None => recognise(value),
+    };
+    match recognised.map_err(|fault| Problem::faults(&[fault]))? {
+        body::Body::One(sent) => {
+            let taken = delivery.take_in(vec![sent]).await?;
+            let taken = taken.into_iter().next().ok_or_else(Problem::internal)?;
+            one_answer(taken)
+        }
+        body::Body::Many(all) => many_answer(delivery, all).await,
+        body::Body::Event(event) => delivery.note(event).await,
+    }
+}
+
+fn one_answer(taken: Taken) -> Result<Response, Problem> {
+    if let Outcome::Rejected(faults) = &taken.outcome {
+        return Err(Problem::faults(faults));
+    }
+    let place = taken.id.as_ref().map(|id| deep_link("/v1/leads/{id}", id.as_str()));
+    let is_new = taken.outcome == Outcome::New;
+    let mut response = Json(RecordAnswer::from(taken)).into_response();
+    if is_new {
+        *response.status_mut() = StatusCode::CREATED;
+        if let Some(place) = place.and_then(|place| HeaderValue::try_from(place).ok()) {
+            response.headers_mut().insert(header::LOCATION, place);
+        }
+    }
+    Ok(response)
+}
+
+async fn many_answer(delivery: &Delivery, all: Vec<Sent>) -> Result<Response, Problem> {
+    let mut value = Vec::with_capacity(all.len());
+    let mut all = all.into_iter();
+    loop {
+        let batch: Vec<Sent> = all.by_ref().take(BATCH_MAX).collect();
+        if batch.is_empty() {
+            break;
+        }
+        value.extend(delivery.take_in(batch).await?.into_iter().map(RecordAnswer::from));
+    }
+    let count = |outcome: &str| value.iter().filter(|one: &&RecordAnswer| one.outcome == outcome).count();
+    let (new, updated, unchanged, rejected) = (count("new"), count("updated"), count("unchanged"), count("rejected"));
+    Ok(Json(ListAnswer {
+        value,
+        new,
+        updated,
+        unchanged,
+        rejected,
+    })
+    .into_response())
+}
+
+impl Delivery {
+    /// Takes records in and answers each, in their order.
+    async fn take_in(&self, batch: Vec<Sent>) -> Result<Vec<Taken>, Problem> {
+        let origin = Arc::new(self.origin(self.source.clone()));
+        let batch = batch.into_iter().map(|sent| match sent.event {
+            None => self.read(sent.item, &origin),
+            Some(event) => self.read(sent.item, &Arc::new(self.origin(format!("event {event}")))),
+        });
+        let batch: Vec<Incoming> = batch.collect();
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.site.intake.take_in(batch).await?)
+    }
+
+    fn origin(&self, source: String) -> Origin {
+        Origin {
+            source,
+            partner: self.partner.clone(),
+            is_quiet: false,
+        }
+    }
+
+    /// Reads a record, and refuses one of a partner that the caller may not speak for.
+    fn read(&self, item: Item, origin: &Arc<Origin>) -> Incoming {
+        let mut read = incoming(self.site.now(), item, origin);
+        if let (Some(limit), Ok(record)) = (&self.limit, &read.parsed)
+            && record.partner_id != *limit
+        {
+            let found = Value::from(record.partner_id.as_str());
+            read.parsed = Err(vec![Fault::wrong(
+                "organizationId",
+                &found,
+                format!("{limit}, the only partner here"),
+            )]);
+        }
+        read
+    }
+
+    /// Notes that something has happened to a resource.
+    async fn note(&self, event: body::ThinEvent) -> Result<Response, Problem> {
+        if event.name == body::TEST_EVENT {
+            return Ok(Json(serde_json::json!({ "event": event.name, "outcome": "received" })).into_response());
+        }
+        Err(Problem::wrong_at("/EventName", "events are not taken yet"))
+    }
+}
+
+impl From<NotTakenIn> for Problem {
+    fn from(error: NotTakenIn) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+/// An NDJSON that is being read and answered.
+struct Answering {
+    delivery: Delivery,
+    body: axum::body::BodyDataStream,
+    lines: Lines,
+    items: Vec<Item>,
+    is_at_end: bool,
+}
+
+async fn take_stream(delivery: Delivery, body: Body) -> Result<Response, Problem> {
+    let mut answering = Answering {
+        delivery,
+        body: body.into_data_stream(),
+        lines: Lines::default(),
+        items: Vec::new(),
+        is_at_end: false,
+    };
+    // What goes wrong with the first batch still has a status of its own.
+    let first = answering.next().await?;
+    let rest = stream::unfold(Some(answering), |answering| async {
+        let mut answering = answering?;
+        match answering.next().await {
+            Ok(Some(answers)) => Some((Ok::<_, std::convert::Infallible>(answers), Some(answering))),
+            Ok(None) => None,
+            Err(problem) => {
+                let mut line = serde_json::to_vec(&problem).unwrap_or_default();
+                line.push(b'\n');
+                Some((Ok(Bytes::from(line)), None))
+            }
+        }
+    });
+    let answers = stream::iter(first.map(Ok)).chain(rest);
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
+    Ok((headers, Body::from_stream(answers)).into_response())
+}
+
+impl Answering {
+    /// Reads the next batch, takes it in, and returns a line of answer for each of its records; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        self.read().await?;
+        if self.items.is_empty() {
+            return Ok(None);
+        }
+        let rest = self.items.split_off(self.items.len().min(BATCH_MAX));
+        let batch = std::mem::replace(&mut self.items, rest);
+        let batch = batch.into_iter().map(|item| Sent { item, event: None }).collect();
+        let mut answers = Vec::new();
+        for taken in self.delivery.take_in(batch).await? {
+            serde_json::to_writer(&mut answers, &RecordAnswer::from(taken)).map_err(|_| Problem::internal())?;
+            answers.push(b'\n');
+        }
+        Ok(Some(answers.into()))
+    }
+
+    /// Reads until a batch is full, the client pauses, or nothing more comes.
+    async fn read(&mut self) -> Result<(), Problem> {
+        let mut n_bytes = 0;
+        while !self.is_at_end && self.items.len() < BATCH_MAX && n_bytes < BATCH_BYTES_MAX {
+            let next = if self.items.is_empty() {
+                self.body.next().await
+            } else {
+                match timeout(PAUSE_MAX, self.body.next()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                }
+            };
+            match next {
+                Some(Ok(bytes)) => {
+                    n_bytes += bytes.len();
+                    self.lines.push(&bytes, &mut self.items);
+                }
+                // The client has gone, or is too slow: its last line has no end, and is no record.
+                Some(Err(_)) if self.items.is_empty() => return Err(Problem::unreadable("the body broke off")),
+                Some(Err(_)) => break,
+                None => {
+                    self.is_at_end = true;
+                    self.lines.end(&mut self.items);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the media type without its parameters; empty where none is said.
+fn essence(headers: &HeaderMap) -> String {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Returns the attributes of a CloudEvent in binary mode (CloudEvents 1.0, HTTP binding), if it is one.
+fn binary_attributes(headers: &HeaderMap) -> Option<Map<String, Value>> {
+    headers.get("ce-specversion")?;
+    let attributes = headers.iter().filter_map(|(name, value)| {
+        let name = name.as_str().strip_prefix("ce-")?;
+        Some((name.to_owned(), Value::from(value.to_str().ok()?)))
+    });
+    Some(attributes.collect())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    // The draft writes it as a structured field, between quotation marks; most clients leave them out.
+    let key = value.to_str().unwrap_or_default().trim().trim_matches('"');
+    if key.is_empty() || key.len() > KEY_CHARS_MAX {
+        return Err(Problem::unreadable(format_args!(
+            "Idempotency-Key has 1 to {KEY_CHARS_MAX} visible characters of ASCII"
+        )));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+fn fingerprint(path: &str, body: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(path);
+    hash.update([0]);
+    hash.update(body);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns a name for a request that has none of its own.
+fn receipt() -> String {
+    let mut bytes = [0; 12];
+    // Without random bytes two receipts of a millisecond would be one; TLS would not work either.
+    rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).ok();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
