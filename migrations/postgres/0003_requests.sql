@@ -10,3 +10,20 @@ create table request_key (
 );
 -- index: requests.forget
 create index request_key_by_age on request_key (begun_at);
+
+-- Resources that the portal's webhook named without their content: known, and fetched where the configuration says how.
+create table known_resource (
+  uri text primary key not null,
+  resource_id text not null,       -- last segment of the address: what `explain` is asked for
+  event_name text not null,        -- of the newest event
+  known_at bigint not null,        -- of the newest event
+  state text not null check (state in ('known', 'fetched', 'failed')),
+  due_at bigint,                   -- when it is fetched; null exactly when it is not to be
+  attempt bigint not null,
+  detail text,                     -- how the last try went
+  check ((state = 'known') = (due_at is not null))
+);
+-- index: resources.claim, resources.next_due, resources.count_known
+create index known_resource_due on known_resource (due_at) where state = 'known';
+-- index: resources.of_id
+create index known_resource_by_id on known_resource (resource_id);

@@ -20,6 +20,7 @@ pub mod record;
 pub mod release;
 pub mod request_key;
 pub mod resolve;
+pub mod resource;
 pub mod status;
 pub mod suppress;
 mod sync;

@@ -11,7 +11,7 @@ use crate::outbox::delivery::InDoubt;
 use crate::store::deliveries::{self, list_backlog as list_queued};
 use crate::store::notices::{self, list_backlog as list_pending, list_parked_partners};
 use crate::store::workers::list_live;
-use crate::store::{Store, Tx, digests, items, leads, rejected, suppressions};
+use crate::store::{Store, Tx, digests, items, leads, rejected, resources, suppressions};
 use crate::time::Timestamp;
 
 /// Partners that are named; the rest is counted.
@@ -57,6 +57,8 @@ pub struct Status {
     pub held_partners: Vec<PartnerCount>,
     /// Records that could not be taken in, and that nobody has dealt with.
     pub rejected_open: i64,
+    /// Resources that the portal's webhook named and that were not fetched yet.
+    pub known_not_fetched: i64,
     /// Addresses that are not mailed any more.
     pub suppressions: i64,
     /// Action items whose newest state waits to be posted.
@@ -151,6 +153,7 @@ pub async fn status(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &
         held_leads: leads::count_held(&mut tx).await?,
         held_partners: held.into_iter().map(partner_count).collect(),
         rejected_open: rejected::count_open(&mut tx).await?,
+        known_not_fetched: resources::count_known(&mut tx).await?,
         suppressions: suppressions::count_suppressions(&mut tx).await?,
         items_to_post: items::count_waiting(&mut tx).await?,
         deliveries,

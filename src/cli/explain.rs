@@ -1,7 +1,8 @@
 //! Tells why somebody was mailed, or was not.
 
 use crate::app::explain::{
-    AddressStory, Decision, LeadStory, Mail, Next, PartnerStory, RejectedStory, Stories, Told, WhoIsTold, explain as tell, for_people, when,
+    AddressStory, Decision, LeadStory, Mail, Next, PartnerStory, RejectedStory, ResourceStory, Stories, Told, WhoIsTold, explain as tell,
+    for_people, when,
 };
 use crate::cli::args::leads::Explain;
 use crate::cli::context::Context;
@@ -43,6 +44,9 @@ fn page(stories: &Stories, what: &str, mode: &str, now: Timestamp) -> String {
     if !stories.rejected.is_empty() {
         let is_lead = stories.lead.is_some();
         tell_rejected(&mut page, &stories.rejected, what, is_lead);
+    }
+    if !stories.resources.is_empty() {
+        tell_resources(&mut page, &stories.resources, what, stories.lead.is_some());
     }
     match mode {
         "dry" => page.heading("The database is in mode dry: mails are rendered, and nothing leaves."),
@@ -349,6 +353,32 @@ fn tell_address(page: &mut Page, address: &AddressStory) {
     }
     tell_mails(page, &address.deliveries, Zone::UTC);
     tell_decisions(page, "What was decided", &address.decisions, Zone::UTC);
+}
+
+fn tell_resources(page: &mut Page, resources: &[ResourceStory], what: &str, is_lead: bool) {
+    if is_lead {
+        page.heading("Webhook");
+    } else {
+        page.say(format_args!(
+            "There is no lead {what} yet: the portal's webhook named it without its content, and so nobody was told of it."
+        ));
+    }
+    for resource in resources {
+        let known = when(resource.known_date_time, Zone::UTC);
+        page.fact(format_args!("{} on {known}: {}", resource.event, resource.uri));
+        let detail = resource.detail.as_deref().unwrap_or("not tried yet");
+        match (resource.state.as_str(), resource.next_date_time) {
+            ("known", _) if resource.attempts == 0 => {
+                page.detail("known, not fetched: a worker fetches it where portal.resource_url says from where")
+            }
+            ("known", Some(next)) => page.detail(format_args!(
+                "known, not fetched after {}: {detail}; next try {}",
+                count(resource.attempts, "try", "tries"),
+                when(next, Zone::UTC)
+            )),
+            (state, _) => page.detail(format_args!("{state}: {detail}")),
+        }
+    }
 }
 
 fn tell_rejected(page: &mut Page, rejected: &[RejectedStory], what: &str, is_lead: bool) {

@@ -15,6 +15,7 @@ use crate::delivery::lease::Lease;
 use crate::delivery::post::Posts;
 use crate::delivery::worker::Worker;
 use crate::delivery::{self};
+use crate::intake::fetch::Fetches;
 use crate::settings::{self, Settings};
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -57,8 +58,12 @@ pub(crate) async fn work_until_idle(settings: &Settings, session: &Session) -> R
     database::apply_settings(&session.store, now, &rules).await?;
     let mut worker = Worker::new(&session.store, &rules, &composer, settings, Clock::Fixed(now), &lease, &stop)?;
     let mut posts = Posts::new(&session.store, &rules, settings, lease.epoch)?;
+    let mut fetches = Fetches::new(&session.store, settings).map_err(Failure::input)?;
     loop {
         lease.keep(&session.store).await?;
+        if is_due(now, fetches.turn(now, &rules).await?) {
+            continue;
+        }
         // What time moves comes first: an expired lead is not mailed.
         if worker.is_idle() && is_due(now, timers::turn(&session.store, now, &rules).await?) {
             continue;

@@ -23,6 +23,7 @@ use crate::delivery::post::Posts;
 use crate::delivery::worker::Worker;
 use crate::http::listen::{Limits, Listener};
 use crate::http::{self, Current, Site};
+use crate::intake::fetch::Fetches;
 use crate::intake::gather::gather;
 use crate::settings::{self, Settings};
 use crate::store::Store;
@@ -61,6 +62,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         &stop,
     )?;
     let posts = Posts::new(&session.store, &current.rules, settings, lease.epoch)?;
+    let fetches = Fetches::new(&session.store, settings).map_err(Failure::input)?;
     let (reloaded, current) = watch::channel(current);
     let (wake, woken) = watch::channel(());
     let pace = Pace {
@@ -111,6 +113,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         current.clone(),
         settings.worker.drain,
     ));
+    tasks.spawn(run_fetches(pace.clone(), fetches, current.clone()));
     tasks.spawn(run_posts(pace, posts));
     let config = ctx.loaded.file().map(PathBuf::from);
     let ended = watch_signals(signals, &session.store, ctx.clock, settings, config, key, &reloaded, &mut tasks).await;
@@ -339,6 +342,16 @@ async fn run_worker(
     }
     worker.drain(drain).await?;
     Ok(lease.end(&store).await?)
+}
+
+async fn run_fetches(mut pace: Pace, mut fetches: Fetches, current: watch::Receiver<Current>) -> Result<(), Failure> {
+    while !pace.stop.is_cancelled() {
+        let rules = Arc::clone(&current.borrow().rules);
+        let next = fetches.turn(pace.clock.now(), &rules).await;
+        let next = pace.or_pause(next.map_err(Failure::from)).await;
+        pace.rest(next).await;
+    }
+    Ok(())
 }
 
 async fn run_posts(mut pace: Pace, mut posts: Posts) -> Result<(), Failure> {

@@ -21,11 +21,13 @@ pub(crate) async fn status(_: &setup::Status, ctx: &Context) -> Result<Exit, Fai
     let configured = settings.mode.to_string();
     let status = ask(&store, ctx.now(), wall_now(), &rules, &configured).await;
     store.close().await;
-    ctx.out.one(&status?, |status| page(status, &configured, rules.posts_items));
+    let fetches = settings.portal.resource_url.is_some();
+    ctx.out
+        .one(&status?, |status| page(status, &configured, rules.posts_items, fetches));
     Ok(Exit::Done)
 }
 
-fn page(status: &Status, configured: &str, posts_items: bool) -> String {
+fn page(status: &Status, configured: &str, posts_items: bool, fetches: bool) -> String {
     let mut page = Page::default();
     let rehearsal = if status.rehearsal { ", a rehearsal" } else { "" };
     let differs = if status.mode == configured {
@@ -77,12 +79,12 @@ fn page(status: &Status, configured: &str, posts_items: bool) -> String {
     for (state, n) in &status.deliveries {
         page.field(&state.replace('_', " "), n);
     }
-    needs(&mut page, status);
+    needs(&mut page, status, fetches);
     page.end()
 }
 
 /// What somebody has to look at.
-fn needs(page: &mut Page, status: &Status) {
+fn needs(page: &mut Page, status: &Status, fetches: bool) {
     let mut needed = Vec::new();
     if status.in_doubt > 0 {
         needed.push(format!(
@@ -130,6 +132,13 @@ fn needs(page: &mut Page, status: &Status) {
         needed.push(format!(
             "{} rejected: `posthorn rejected list`",
             count(status.rejected_open, "record is", "records are")
+        ));
+    }
+    if status.known_not_fetched > 0 {
+        needed.push(format!(
+            "{} known from the portal's webhook and not fetched{}",
+            count(status.known_not_fetched, "lead is", "leads are"),
+            if fetches { "" } else { ": portal.resource_url is not set" }
         ));
     }
     if status.suppressions > 0 {

@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::request_key::{Begun, Key, begin, finish, give_back};
+use crate::app::resource;
 use crate::app::take_in::{BATCH_MAX, Incoming, Origin, Outcome, Taken};
 use crate::fault::Fault;
 use crate::http::extract::{Json, Path};
@@ -190,12 +191,13 @@ async fn take(
         return Err(Problem::wrong_type("a compressed body is not read here; send it as it is"));
     }
     let delivery = Delivery {
-        // Where a record without an id stood is a part of who it is: the caller's key, else this receipt.
-        source: format!(
-            "http {} {}",
-            caller.token_name(),
-            key.as_deref().map_or_else(receipt, str::to_owned)
-        ),
+        source: match (&partner, &key) {
+            // Records have ids of their own; the same wrong record sent again is the same rejected one.
+            (None, _) => format!("http {}", caller.token_name()),
+            // Where a marketplace lead stood is a part of who it is: the caller's key, else this receipt.
+            (Some(_), Some(key)) => format!("http {} {key}", caller.token_name()),
+            (Some(_), None) => format!("http {} {}", caller.token_name(), receipt()),
+        },
         partner,
         limit,
         site,
@@ -369,7 +371,15 @@ impl Delivery {
         if event.name == body::TEST_EVENT {
             return Ok(Json(serde_json::json!({ "event": event.name, "outcome": "received" })).into_response());
         }
-        Err(Problem::wrong_at("/EventName", "events are not taken yet"))
+        // Noted by its address, and fetched once for any number of events.
+        resource::note(&self.site.store, self.site.now(), &event.uri, &event.name).await?;
+        let outcome = if self.site.settings.portal.resource_url.is_some() {
+            "is fetched"
+        } else {
+            "known, not fetched"
+        };
+        let answer = serde_json::json!({ "event": event.name, "resource": event.uri, "outcome": outcome });
+        Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
     }
 }
 
@@ -436,7 +446,7 @@ impl Answering {
     /// Reads until a batch is full, the client pauses, or nothing more comes.
     async fn read(&mut self) -> Result<(), Problem> {
         let mut n_bytes = 0;
-        while !self.is_at_end && self.items.len() < BATCH_MAX && n_bytes < BATCH_BYTES_MAX {
+        while !self.is_at_end && self.items.len() < BATCH_MAX && (self.items.is_empty() || n_bytes < BATCH_BYTES_MAX) {
             let next = if self.items.is_empty() {
                 self.body.next().await
             } else {

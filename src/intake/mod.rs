@@ -6,6 +6,7 @@
 //! **Invariant:** memory is bounded by the largest record that is allowed, whatever the size of the input.
 
 pub mod body;
+pub mod fetch;
 pub mod file;
 pub mod gather;
 pub mod lines;

@@ -41,6 +41,12 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
         (None, Some(_)) => fault("action_center.secret_file", "needs action_center.url: without it nothing is posted"),
         _ => (),
     }
+    if settings.portal.resource_token_file.is_some() && settings.portal.resource_url.is_none() {
+        fault(
+            "portal.resource_token_file",
+            "needs portal.resource_url: without it nothing is fetched",
+        );
+    }
     check_http(&settings.http, &mut fault);
     faults
 }

@@ -79,6 +79,7 @@ impl Loaded {
             secret_at(format!("smtp.relays[{i}].password_file"), &relay.password_file);
         }
         secret_at("action_center.secret_file".into(), &settings.action_center.secret_file);
+        secret_at("portal.resource_token_file".into(), &settings.portal.resource_token_file);
         secret_at("http.certificate_file".into(), &settings.http.certificate_file);
         secret_at("http.key_file".into(), &settings.http.key_file);
         if let Some(dir) = settings.templates.dir.as_deref().filter(|dir| !dir.is_dir()) {

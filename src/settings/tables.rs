@@ -94,6 +94,10 @@ pub struct Portal {
     pub lead_url: String,
     /// Who hears of an expired lead that has no reachable sending partner (`R-EXPIRY`).
     pub lead_desk: Option<EmailAddress>,
+    /// Below which address the resources lie that the portal's webhook names; unset: they are not fetched.
+    pub resource_url: Option<String>,
+    /// The file that holds the bearer token for them.
+    pub resource_token_file: Option<PathBuf>,
 }
 
 /// The portal of a configuration that names none: a name that RFC 2606 keeps free, so that nothing real is ever addressed.
@@ -107,6 +111,8 @@ impl Default for Portal {
             url: EXAMPLE_URL.into(),
             lead_url: format!("{EXAMPLE_URL}/leads/{{id}}"),
             lead_desk: None,
+            resource_url: None,
+            resource_token_file: None,
         }
     }
 }
@@ -117,6 +123,10 @@ impl Table for Portal {
         v.checked("url", &mut self.url, |url| is_web_address(url));
         v.checked("lead_url", &mut self.lead_url, |url| is_web_address(url).and_then(|()| has_id(url)));
         v.key("lead_desk", &mut self.lead_desk);
+        v.checked("resource_url", &mut self.resource_url, |url| {
+            url.as_deref().map_or(Ok(()), is_web_address)
+        });
+        v.key("resource_token_file", &mut self.resource_token_file);
     }
 }
 

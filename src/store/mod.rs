@@ -19,6 +19,7 @@ pub mod notices;
 pub mod partners;
 pub mod rejected;
 pub mod requests;
+pub mod resources;
 pub mod suppressions;
 pub mod workers;
 
@@ -50,6 +51,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         partners::ALL,
         rejected::ALL,
         requests::ALL,
+        resources::ALL,
         suppressions::ALL,
         workers::ALL,
     ];

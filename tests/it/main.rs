@@ -9,6 +9,7 @@ mod crash;
 mod doors;
 mod explain;
 mod import;
+mod intake_http;
 mod kill;
 mod lists;
 mod rejected;

@@ -22,6 +22,7 @@ use crate::partner::{EmailAddress, PartnerId, Zone};
 use crate::store::history::Entry;
 use crate::store::leads::find_lead;
 use crate::store::rejected::list_newest;
+use crate::store::resources::{Resource, list_of_id};
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
 
@@ -44,6 +45,31 @@ pub struct Stories {
     /// Rejected records that name it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<RejectedStory>,
+    /// Resources of that id which the portal's webhook named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourceStory>,
+}
+
+/// A resource that the portal's webhook named.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceStory {
+    /// Its address.
+    pub uri: String,
+    /// Name of the newest event.
+    pub event: String,
+    /// When that came.
+    pub known_date_time: Timestamp,
+    /// `known`, `fetched` or `failed`.
+    pub state: String,
+    /// When it is tried next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_date_time: Option<Timestamp>,
+    /// How often it was tried since.
+    pub attempts: i64,
+    /// How the last try went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// A record that could not be taken in.
@@ -105,7 +131,13 @@ pub async fn explain(store: &Store, now: Timestamp, wall_now: Timestamp, rules: 
     if stories.address.is_none() && stories.partner.is_none() {
         stories.rejected = rejected(&mut tx, what).await?;
     }
-    if stories.lead.is_none() && stories.partner.is_none() && stories.address.is_none() && stories.rejected.is_empty() {
+    stories.resources = list_of_id(&mut tx, what).await?.into_iter().map(ResourceStory::from).collect();
+    if stories.lead.is_none()
+        && stories.partner.is_none()
+        && stories.address.is_none()
+        && stories.rejected.is_empty()
+        && stories.resources.is_empty()
+    {
         return Err(Error::NotFound(unknown(what)));
     }
     Ok(stories)
@@ -148,6 +180,20 @@ fn names(record: &str, what: &str) -> bool {
         let after = record[at + what.len()..].chars().next();
         !before.is_some_and(is_part) && !after.is_some_and(is_part)
     })
+}
+
+impl From<Resource> for ResourceStory {
+    fn from(resource: Resource) -> Self {
+        Self {
+            uri: resource.uri,
+            event: resource.event_name,
+            known_date_time: Timestamp::from_millis(resource.known_at),
+            state: resource.state,
+            next_date_time: resource.due_at.map(Timestamp::from_millis),
+            attempts: resource.attempt,
+            detail: resource.detail,
+        }
+    }
 }
 
 impl From<Entry> for Decision {

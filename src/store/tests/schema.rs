@@ -53,6 +53,7 @@ fn the_words_under_a_check_are_the_words_of_the_core() {
         ("item.category", words(&["recommended", "mandatory"])),
         ("item.urgency", words(&["urgent", "cooled"])),
         ("item.state", words(&["open", "done", "withdrawn"])),
+        ("known_resource.state", words(&["known", "fetched", "failed"])),
         ("rejected.state", words(&["open", "taken_in", "discarded"])),
     ]
     .into();

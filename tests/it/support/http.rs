@@ -29,7 +29,7 @@ impl Post {
 #[derive(Clone, Debug)]
 enum Act {
     /// Status and further header lines.
-    Answer(String),
+    Answer(String, String),
     Delay(Duration),
     Cut,
     /// A body without end.
@@ -83,7 +83,12 @@ impl Receiver {
 
     /// Answers the next request with a status, such as `503 Service Unavailable`; header lines may follow behind `\r\n`.
     pub fn answer(&self, status: &str) {
-        self.then(Act::Answer(status.to_owned()));
+        self.then(Act::Answer(status.to_owned(), String::new()));
+    }
+
+    /// Answers the next request with a status and a body.
+    pub fn answer_with(&self, status: u16, body: &str) {
+        self.then(Act::Answer(format!("{status} As Told"), body.to_owned()));
     }
 
     /// Answers the next request later.
@@ -165,11 +170,11 @@ fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
         shared.changed.notify_all();
         state.acts.pop_front()
     };
-    let status = match act {
+    let (status, body) = match act {
         Some(Act::Cut) => return Ok(()),
         Some(Act::Delay(by)) => {
             thread::sleep(by);
-            "204 No Content".to_owned()
+            ("204 No Content".to_owned(), String::new())
         }
         Some(Act::Flood) => {
             wire.get_mut().write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
@@ -177,11 +182,16 @@ fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
                 wire.get_mut().write_all(&[b'x'; 4096])?;
             }
         }
-        Some(Act::Answer(status)) => status,
-        None => "204 No Content".to_owned(),
+        Some(Act::Answer(status, body)) => (status, body),
+        None => ("204 No Content".to_owned(), String::new()),
     };
-    wire.get_mut()
-        .write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+    wire.get_mut().write_all(
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .as_bytes(),
+    )
 }
 
 fn line(wire: &mut impl BufRead) -> io::Result<String> {

@@ -105,11 +105,11 @@ impl Inside {
     where
         Value: From<I::Item>,
     {
-        let origin = Origin {
+        let origin = std::sync::Arc::new(Origin {
             source: "leads.ndjson".into(),
             partner: None,
             is_quiet,
-        };
+        });
         let source = Source {
             partner: None,
             place: "leads.ndjson:1",
@@ -118,12 +118,13 @@ impl Inside {
         let records = records.into_iter().map(Value::from).enumerate();
         let batch: Vec<Incoming> = records
             .map(|(line, value)| Incoming {
+                origin: std::sync::Arc::clone(&origin),
                 line: line as u64 + 1,
                 text: value.to_string(),
                 parsed: parse(value, &source),
             })
             .collect();
-        let taken = take_in(&self.store, self.now, &self.rules, &origin, &batch);
+        let taken = take_in(&self.store, self.now, &self.rules, &batch);
         for taken in self.runtime.block_on(taken).expect("leads are taken in") {
             assert!(
                 matches!(taken.outcome, Outcome::New | Outcome::Updated | Outcome::Rejected(_)),
