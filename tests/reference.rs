@@ -26,6 +26,11 @@ fn the_states_of_a_delivery_are_documented_as_they_are() {
 }
 
 #[test]
+fn the_metrics_are_documented_as_they_are() {
+    check_page("metrics.md", &posthorn::telemetry::metrics::reference());
+}
+
+#[test]
 fn the_states_of_a_notice_are_documented_as_they_are() {
     check_page("notice-states.md", &posthorn::outbox::reference::notice_states());
 }

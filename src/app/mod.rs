@@ -12,6 +12,7 @@ pub mod erratum;
 pub mod explain;
 pub mod feed;
 pub mod fire;
+pub mod gauges;
 pub mod known;
 pub mod mail_count;
 mod new_lead;

@@ -17,6 +17,7 @@ use crate::store::notices::insert_notices;
 use crate::store::partners::{lock_partners, set_days};
 use crate::store::rejected::{NewRejected, insert_rejected};
 use crate::store::{Store, Tx, retried};
+use crate::telemetry;
 use crate::time::Timestamp;
 
 /// Records a transaction takes in at most: beyond that, the time a commit costs is spread thin enough (58,000 leads/s at 1,000).
@@ -144,6 +145,13 @@ async fn take_in_once(store: &Store, now: Timestamp, rules: &Rules, round: &[Inc
     }
     insert_rejected(&mut tx, now, &rejected_rows(round, &taken)).await?;
     tx.commit().await?;
+    let count = |is: fn(&Outcome) -> bool| taken.iter().filter(|one| is(&one.outcome)).count() as u64;
+    telemetry::records_taken_in(&[
+        ("new", count(|outcome| *outcome == Outcome::New)),
+        ("updated", count(|outcome| *outcome == Outcome::Updated)),
+        ("unchanged", count(|outcome| *outcome == Outcome::Unchanged)),
+        ("rejected", count(|outcome| matches!(outcome, Outcome::Rejected(_)))),
+    ]);
     Ok(taken)
 }
 

@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::audit::audit;
 use crate::app::{Rules, database};
 use crate::cli::args::setup::Serve;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::session::Session;
-use crate::clock::{Clock, Next};
+use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
 use crate::delivery::post::Posts;
@@ -27,10 +28,15 @@ use crate::intake::fetch::Fetches;
 use crate::intake::gather::gather;
 use crate::settings::{self, Settings};
 use crate::store::Store;
-use crate::timers;
+use crate::telemetry::metrics::Metrics;
+use crate::{telemetry, timers};
 
 /// How long `serve` sleeps at most: so soon it sees what another process has brought, by four look-ups of an index.
 const POLL: Duration = Duration::from_millis(500);
+/// When `serve` first closes the books: not while everything else begins.
+const FIRST_AUDIT: Duration = Duration::from_secs(60);
+/// How often it does then. A million leads take some twenty seconds of one reader.
+const AUDIT_EVERY: Duration = Duration::from_secs(3600);
 /// How long a loop waits after the database was away.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -71,6 +77,8 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         woken,
     };
     let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
+    let metrics = Metrics::start().map_err(|error| Failure::unavailable(format_args!("cannot count: {error}")))?;
+    tasks.spawn(run_audits(session.store.clone(), pace.clone()));
     if let Some((listener, address)) = listener {
         let (intake, gatherer) = gather();
         let rules = current.clone();
@@ -93,6 +101,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
             identity: Arc::new(session.identity.clone()),
             wake: wake.clone(),
             intake,
+            metrics: metrics.clone(),
         };
         let (router, limits, stop) = (http::router(site), limits(settings), stop.clone());
         tracing::info!(address = %address, tls = settings.http.certificate_file.is_some(), "listening");
@@ -342,6 +351,29 @@ async fn run_worker(
     }
     worker.drain(drain).await?;
     Ok(lease.end(&store).await?)
+}
+
+/// Closes the books now and then: what got lost is found by a metric before anybody asks.
+async fn run_audits(store: Store, pace: Pace) -> Result<(), Failure> {
+    let mut wait = FIRST_AUDIT;
+    loop {
+        // Both may be dropped at their await.
+        tokio::select! {
+            () = tokio::time::sleep(wait) => (),
+            () = pace.stop.cancelled() => return Ok(()),
+        }
+        wait = AUDIT_EVERY;
+        let began = std::time::Instant::now();
+        let now = pace.clock.now();
+        tokio::select! {
+            // It only reads.
+            audited = audit(&store, now, wall_now()) => match audited {
+                Ok(audit) => telemetry::audited(audit.n_orphans, now, began.elapsed()),
+                Err(error) => tracing::warn!("not audited: {error}"),
+            },
+            () = pace.stop.cancelled() => return Ok(()),
+        }
+    }
 }
 
 async fn run_fetches(mut pace: Pace, mut fetches: Fetches, current: watch::Receiver<Current>) -> Result<(), Failure> {

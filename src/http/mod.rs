@@ -39,6 +39,7 @@ use crate::http::problem::Problem;
 use crate::intake::gather::Intake;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 use crate::time::Timestamp;
 
 pub use auth::Caller;
@@ -74,6 +75,8 @@ pub struct Site {
     pub wake: watch::Sender<()>,
     /// The way in for leads.
     pub intake: Intake,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Site {
@@ -183,7 +186,7 @@ async fn echo_request_id(request: axum::extract::Request, next: middleware::Next
     let began = std::time::Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
-    span.in_scope(|| crate::telemetry::request_answered(status.as_u16(), began.elapsed()));
+    span.in_scope(|| crate::telemetry::request_answered(path.as_deref().unwrap_or("-"), status.as_u16(), began.elapsed()));
     if let Some(id) = id {
         response.headers_mut().insert(&REQUEST_ID, id);
     }

@@ -28,6 +28,8 @@ pub struct Http {
     pub max_connections: u32,
     /// How long a client may take for a request's head, and between two pieces of its body or of its reading.
     pub patience: Duration,
+    /// How long a mail may be due and not tried while `/readyz` still says yes.
+    pub ready_within: Duration,
     /// Who may speak to `listen`.
     pub tokens: Vec<Token>,
 }
@@ -75,6 +77,8 @@ impl Default for Http {
             // Each costs a task and some 20 kB; a portal keeps a handful open.
             max_connections: 512,
             patience: Duration::from_secs(30),
+            // A digest of a large portal fires for all partners at once, and takes minutes.
+            ready_within: Duration::from_secs(15 * 60),
             tokens: Vec::new(),
         }
     }
@@ -91,6 +95,11 @@ impl Table for Http {
         v.key("key_file", &mut self.key_file);
         v.bounded("max_connections", &mut self.max_connections, 1..=10_000);
         v.bounded("patience", &mut self.patience, Duration::from_secs(1)..=Duration::from_secs(600));
+        v.bounded(
+            "ready_within",
+            &mut self.ready_within,
+            Duration::from_secs(1)..=Duration::from_secs(7 * 24 * 3600),
+        );
         v.list("tokens", &mut self.tokens);
     }
 }

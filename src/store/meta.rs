@@ -9,6 +9,8 @@ pub(super) const ALL: &[&Sql] = &[&FIND, &PUT, &MAKE];
 
 /// The mode in force: `live`, `redirect`, `dry`.
 pub const MODE: &str = "mode";
+/// When `/readyz` last wrote: an instant.
+pub const READY_AT: &str = "ready_at";
 /// `yes` where `--now` may be anything.
 pub const REHEARSAL: &str = "rehearsal";
 /// The key of Message-IDs, hexadecimal; made once.

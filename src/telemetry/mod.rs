@@ -5,6 +5,8 @@
 //! **Invariants:** no line holds a customer's name, address, phone or notes, of a recipient more than the domain, or a credential.
 //! **Not here:** results of commands, which are standard output and `cli`'s.
 
+pub mod metrics;
+
 use std::io;
 use std::time::Duration;
 
@@ -67,8 +69,32 @@ pub fn outcomes_recorded(n_rows: usize, n_recorded: usize, took: Duration) {
     tracing::info!(n_rows, n_recorded, duration_ms, "outcomes recorded");
 }
 
+/// Records were taken in, or rejected, and committed.
+pub fn records_taken_in(outcomes: &[(&'static str, u64)]) {
+    metrics::records_taken_in(outcomes);
+    tracing::debug!(?outcomes, "records taken in");
+}
+
+/// The outcome of a mail was committed.
+pub fn delivery_recorded(delivery_id: i64, kind: &'static str, outcome: &'static str, since_arrival: Option<Duration>) {
+    metrics::delivery_recorded(kind, outcome, since_arrival);
+    tracing::debug!(delivery_id, kind, outcome, "delivery recorded");
+}
+
+/// The books were closed.
+pub fn audited(n_orphans: i64, at: crate::time::Timestamp, took: Duration) {
+    metrics::audited(n_orphans, at);
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if n_orphans > 0 {
+        tracing::error!(n_orphans, duration_ms, "audit found orphans; `posthorn audit` lists them");
+    } else {
+        tracing::info!(n_orphans, duration_ms, "audited");
+    }
+}
+
 /// A request was answered; its span says which.
-pub fn request_answered(status: u16, took: Duration) {
+pub fn request_answered(path: &str, status: u16, took: Duration) {
+    metrics::request_answered(path, status, took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if status >= 500 {
         tracing::warn!(status, duration_ms, "request answered");

@@ -8,6 +8,7 @@ mod audit;
 mod crash;
 mod doors;
 mod explain;
+mod health;
 mod import;
 mod intake_http;
 mod kill;

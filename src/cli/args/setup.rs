@@ -112,7 +112,7 @@ pub enum Token {
 #[derive(Debug, clap::Args)]
 #[command(about = "Makes a bearer token for the HTTP API, and says what to write into the configuration")]
 #[command(after_help = "\
-The token is shown once and kept nowhere; its SHA-256 goes into the configuration.
+The token is shown once; only its SHA-256 goes into the configuration.
 
 Examples:
   posthorn token new --name portal --scope intake --scope portal
