@@ -12,6 +12,7 @@ mod health;
 mod import;
 mod intake_http;
 mod kill;
+mod listener;
 mod lists;
 mod rejected;
 mod relay;

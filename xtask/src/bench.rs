@@ -16,6 +16,11 @@ struct Wanted {
 
 /// Builds everything in release mode, measures, and prints the figures with the commit that they belong to.
 pub fn bench(arguments: &[&str]) -> Result {
+    if let ["requests", rest @ ..] = arguments {
+        let mut command = cargo(&["bench", "--locked", "--package", "posthorn", "--bench", "requests", "--"]);
+        run(command.args(rest))?;
+        return print_commit();
+    }
     let wanted = wanted(arguments)?;
     if wanted.measures_build {
         cold_build()?;
@@ -38,6 +43,10 @@ pub fn bench(arguments: &[&str]) -> Result {
         server.stop()?;
     }
     outcome?;
+    print_commit()
+}
+
+fn print_commit() -> Result {
     let commit = output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root()));
     println!("\ncommit {}", commit.as_deref().map_or("unknown", str::trim));
     Ok(())

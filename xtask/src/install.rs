@@ -21,6 +21,9 @@ pub struct Tools {
 
 /// Returns everything that the tests need, installed if it has to be.
 pub fn tools() -> Result<Tools> {
+    if !has_program("curl") {
+        install(&["curl"], "curl, by which the guides are run")?;
+    }
     Ok(Tools {
         postgres_bin: postgres()?,
         smtp_sink: smtp_sink()?,

@@ -1,0 +1,67 @@
+//! Runs every command of the guides as a reader does: top to bottom, in one shell and an empty folder.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Returns the commands of a page: what stands in its blocks marked `sh`.
+fn commands(page: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut block: Option<String> = None;
+    for line in page.lines() {
+        match &mut block {
+            None if line == "```sh" => block = Some(String::new()),
+            None => {}
+            Some(_) if line == "```" => commands.extend(block.take()),
+            Some(text) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    commands
+}
+
+/// Runs a guide with the port of its own in place of the usual one, and returns what it printed and where it ran.
+#[track_caller]
+fn run(name: &str) -> (String, tempfile::TempDir) {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides").join(name)).expect("the guide is there");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    let mut script = String::from("set -eu\ntrap 'kill %1 2>/dev/null; wait' EXIT\n");
+    let all = commands(&page);
+    assert!(!all.is_empty(), "{name} has no commands");
+    for command in all {
+        script.push_str(&command.replace("127.0.0.1:8025", &format!("127.0.0.1:{port}")));
+        script.push('\n');
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_posthorn")).parent().expect("it lies in a folder");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .env("NO_COLOR", "1")
+        .env("POSTHORN__HTTP__LISTEN", format!("127.0.0.1:{port}"))
+        .env_remove("POSTHORN_CONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .expect("bash can be started");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}: {}\n{out}\n{err}", output.status);
+    (out.into_owned(), folder)
+}
+
+#[test]
+fn the_guide_to_integrate_leads_to_the_first_mail() {
+    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("the guide was not run: there is no curl; `cargo xtask test` installs it");
+        return;
+    }
+    let (out, folder) = run("integrate.md");
+    assert_eq!(fs::read_dir(folder.path().join("mail/new")).expect("mails").count(), 5, "four leads, one decline: {out}");
+    for told in ["\"outcome\":\"new\"", "Subject: ", "\"substatus\":\"Accepted\"", "\"substatus\":\"Declined\"", "posthorn_"] {
+        assert!(out.contains(told), "{told} is not in\n{out}");
+    }
+}
