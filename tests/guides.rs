@@ -28,7 +28,10 @@ fn commands(page: &str) -> Vec<String> {
 fn run(name: &str) -> (String, tempfile::TempDir) {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides").join(name)).expect("the guide is there");
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port();
     let mut script = String::from("set -eu\ntrap 'kill %1 2>/dev/null; wait' EXIT\n");
     let all = commands(&page);
     assert!(!all.is_empty(), "{name} has no commands");
@@ -60,8 +63,18 @@ fn the_guide_to_integrate_leads_to_the_first_mail() {
         return;
     }
     let (out, folder) = run("integrate.md");
-    assert_eq!(fs::read_dir(folder.path().join("mail/new")).expect("mails").count(), 5, "four leads, one decline: {out}");
-    for told in ["\"outcome\":\"new\"", "Subject: ", "\"substatus\":\"Accepted\"", "\"substatus\":\"Declined\"", "posthorn_"] {
+    assert_eq!(
+        fs::read_dir(folder.path().join("mail/new")).expect("mails").count(),
+        5,
+        "four leads, one decline: {out}"
+    );
+    for told in [
+        "\"outcome\":\"new\"",
+        "Subject: ",
+        "\"substatus\":\"Accepted\"",
+        "\"substatus\":\"Declined\"",
+        "posthorn_",
+    ] {
         assert!(out.contains(told), "{told} is not in\n{out}");
     }
 }

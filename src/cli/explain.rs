@@ -68,19 +68,27 @@ fn tell_lead(page: &mut Page, lead: &LeadStory, now: Timestamp) {
         page.field("sent by", format_args!("the partner {sender}"));
     }
     page.field("kind", lead.kind);
-    page.field("stage", format_args!("{} since {}", lead.stage, at(lead.stage_since)));
+    // An informational lead has no stages (R-STAGES).
+    if lead.kind == "informational" {
+        page.field("stage", "none, since nobody has to answer it");
+    } else {
+        page.field("stage", format_args!("{} since {}", lead.stage, at(lead.stage_since)));
+    }
     if let Some(urgency) = lead.urgency {
         page.field("urgency", urgency);
     }
     page.field("created", at(lead.created_date_time));
     page.field("came in", at(lead.received_date_time));
     if let Some(expires) = lead.expires_date_time {
-        let word = if expires > now { "expires" } else { "expired" };
         let note = if lead.expiring { " (soon)" } else { "" };
-        page.field(
-            if lead.kind == "contact" { word } else { "expires" },
-            format_args!("{}{note}", at(expires)),
-        );
+        let is_unanswered = lead.stage == "New/Received";
+        let word = match lead.stage.as_str() {
+            "Closed/Expired" => "expired",
+            _ if is_unanswered && expires > now => "expires",
+            // Answered in time.
+            _ => "was due",
+        };
+        page.field(word, format_args!("{}{note}", at(expires)));
     }
     if let (Some(day), Some(number)) = (&lead.day, lead.day_number) {
         page.field(
@@ -285,8 +293,8 @@ fn tell_partner(page: &mut Page, partner: &PartnerStory) {
     }
     for lead in &partner.leads {
         let channel = match lead.channel {
-            Some("single") => ", mailed singly",
-            Some("digest") => ", by the digest",
+            Some("single") => ", for a mail of its own",
+            Some("digest") => ", for the digest",
             Some("held") => ", waits for an address",
             Some(_) | None => "",
         };

@@ -5,7 +5,8 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, wall_now};
 use crate::settings::{Mode, Transport};
-use crate::store::{self, Missing, Store};
+use crate::store::workers::is_embedded_locked;
+use crate::store::{self, Missing, Store, sqlite_path};
 use crate::time::Timestamp;
 
 /// Bytes of a Message-ID key: as many as the hash has.
@@ -82,7 +83,12 @@ impl Session {
                  or set mode to redirect or dry, or mail.transport to maildir",
             ));
         }
-        if database::has_live_worker(store, wall_now()).await? {
+        // The embedded database's worker holds a file, which goes with its process; a lease in the table may outlive it.
+        let is_live = match sqlite_path(settings.database.url.expose()) {
+            Some(path) => is_embedded_locked(path)?,
+            None => database::has_live_worker(store, wall_now()).await?,
+        };
+        if is_live {
             return Err(Failure::forbidden(
                 "--now is refused while a worker is live on this database; stop `posthorn serve` first",
             ));

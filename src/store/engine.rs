@@ -262,7 +262,7 @@ impl Store {
     /// Begins a transaction that writes. On SQLite it is the only one.
     pub async fn begin(&self) -> Result<Tx, Error> {
         let inner = match &self.engine {
-            Engine::Sqlite { write, .. } => Inner::Sqlite(write.begin_with("begin immediate").await.map_err(|e| Error::query("begin", e))?),
+            Engine::Sqlite { write, .. } => Inner::Sqlite(begin_immediate(write).await.map_err(|e| Error::query("begin", e))?),
             Engine::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(|e| Error::query("begin", e))?),
         };
         Ok(Tx { inner })
@@ -323,6 +323,19 @@ impl Store {
 }
 
 const SCHEMA_VERSION: Sql = sql!("store.schema_version": "select max(version) as version from _sqlx_migrations where success");
+
+/// Begins the one writing transaction. On a full disk SQLite ends a transaction by itself, and the driver goes on counting it: such a connection is
+/// closed, and another one made.
+async fn begin_immediate(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    match pool.begin_with("begin immediate").await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            // What its end complains of is of no use any more.
+            pool.acquire().await?.close().await.ok();
+            pool.begin_with("begin immediate").await
+        }
+        begun => begun,
+    }
+}
 
 /// Runs a transaction again that lost against another one, up to three times (architecture, 3).
 pub(crate) async fn retried<T, F: Future<Output = Result<T, Error>>>(mut once: impl FnMut() -> F) -> Result<T, Error> {

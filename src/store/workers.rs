@@ -32,6 +32,18 @@ pub fn lock_embedded(path: &str) -> Result<EmbeddedLock, Error> {
     }
 }
 
+/// Tells whether a worker of the embedded database lives.
+///
+/// # Errors
+/// The file cannot be made.
+pub fn is_embedded_locked(path: &str) -> Result<bool, Error> {
+    match lock_embedded(path) {
+        Ok(_) => Ok(false),
+        Err(Error::WorkerThere { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 #[derive(FromRow)]
 struct EpochRow {
     epoch: i64,

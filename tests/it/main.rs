@@ -6,6 +6,7 @@ mod addresses;
 mod answers;
 mod audit;
 mod crash;
+mod disk_full;
 mod doors;
 mod explain;
 mod health;
