@@ -1,7 +1,7 @@
 # Builds posthorn and leaves the tools behind. The result holds the program, the system's certificates, and nobody's password.
 #
 #   docker build -t posthorn .
-#   docker run -v posthorn:/var/lib/posthorn -v ./posthorn.toml:/etc/posthorn/posthorn.toml:ro posthorn
+#   docker run -p 127.0.0.1:8025:8025 -v posthorn:/var/lib/posthorn -v ./posthorn.toml:/etc/posthorn/posthorn.toml:ro posthorn
 
 FROM rust:1-bookworm AS build
 WORKDIR /source
