@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::fire::close_early;
 use crate::app::known::{Known, zone_of};
 use crate::app::record::{facts, outcome};
-use crate::app::resolve::{Fate, Plan, plan};
+use crate::app::resolve::{Fate, Plan, Read, plan_by};
 use crate::app::{Error, Rules, about_lead, about_partner};
 use crate::lead::{Lead, LeadId};
 use crate::outbox::Kind;
@@ -78,6 +78,7 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, li
     } else {
         Vec::new()
     };
+    let mut read = Read::default();
     if !due.is_empty() {
         let partners: BTreeSet<PartnerId> = due.iter().map(|(_, partner)| partner.clone()).collect();
         let free = lock_free_partners(&mut tx, &partners).await?;
@@ -88,13 +89,14 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, li
             .collect();
         let notices = claim_notices(&mut tx, &ids).await?;
         n_touched += notices.len();
-        let plans = plan(&mut tx, now, rules, notices).await?;
+        let plans;
+        (plans, read) = plan_by(&mut tx, now, rules, notices).await?;
         deliveries.extend(write_plans(&mut tx, now, owner, plans).await?);
     }
     if n_touched == 0 {
         return Ok(Claimed::default());
     }
-    let letters = read_letters(&mut tx, now, rules, deliveries).await?;
+    let letters = read_letters(&mut tx, now, rules, deliveries, read).await?;
     tx.commit().await?;
     Ok(Claimed { letters, n_touched })
 }
@@ -107,9 +109,9 @@ pub async fn preview_digest(store: &Store, now: Timestamp, rules: &Rules, partne
     let mut tx = store.begin().await?;
     let partners = BTreeSet::from([partner.clone()]);
     let notices = close_early(&mut tx, now, rules, &partners).await?;
-    let plans = plan(&mut tx, now, rules, notices).await?;
+    let (plans, read) = plan_by(&mut tx, now, rules, notices).await?;
     let made = write_plans(&mut tx, now, NOBODY, plans).await?;
-    let letters = read_letters(&mut tx, now, rules, made).await?;
+    let letters = read_letters(&mut tx, now, rules, made, read).await?;
     tx.rollback().await?;
     Ok(letters)
 }
@@ -275,19 +277,27 @@ async fn hold_again(tx: &mut Tx, now: Timestamp, ids: &[LeadId], history: &mut V
     update_states(tx, &leads.iter().map(|lead| StateChange::new(lead, lead.stage)).collect::<Vec<_>>()).await
 }
 
-/// Reads all that the mails of these deliveries say.
-async fn read_letters(tx: &mut Tx, now: Timestamp, rules: &Rules, deliveries: Vec<Delivery>) -> Result<Vec<Letter>, crate::store::Error> {
+/// Reads all that the mails of these deliveries say, as far as it was not read for their plans.
+async fn read_letters(
+    tx: &mut Tx,
+    now: Timestamp,
+    rules: &Rules,
+    deliveries: Vec<Delivery>,
+    read: Read,
+) -> Result<Vec<Letter>, crate::store::Error> {
+    let Read { mut leads, mut known } = read;
     let wanted: HashSet<&LeadId> = deliveries
         .iter()
         .flat_map(|delivery| delivery.lead_id.iter().chain(&delivery.leads))
+        .filter(|id| !leads.contains_key(*id))
         .collect();
-    let leads = find_leads(tx, wanted).await?;
+    let missing = find_leads(tx, wanted).await?;
+    leads.extend(missing);
     let partners: BTreeSet<PartnerId> = deliveries
         .iter()
         .map(|delivery| delivery.partner_id.clone())
         .chain(leads.values().map(|lead| lead.partner_id.clone()))
         .collect();
-    let mut known = Known::default();
     known.read_more(tx, &partners).await?;
     let mailed = read_mailed(tx, rules, &deliveries).await?;
     let threads = read_threads(tx, &deliveries, &leads).await?;

@@ -9,9 +9,8 @@ use crate::app::{Error, Rules};
 use crate::outbox::delivery::{Due, Event, Facts, InDoubt, Next, State, next};
 use crate::outbox::reply::{Reply, Stage, Verdict, classify};
 use crate::partner::EmailAddress;
-use crate::store::deliveries::{
-    Attempt, Delivery, Outcome, find_delivery, insert_attempts, list_dead, list_doubtful, move_deliveries, record_outcomes,
-};
+use crate::store::attempts::{Attempt, insert_attempts};
+use crate::store::deliveries::{Delivery, Outcome, find_delivery, list_dead, list_doubtful, move_deliveries, record_outcomes};
 use crate::store::notices::reopen_notices;
 use crate::store::suppressions::note_faults;
 use crate::store::{Store, retried};

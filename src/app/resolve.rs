@@ -64,6 +64,13 @@ pub enum Fate {
     Unroutable(String),
 }
 
+/// What was read of leads and partners, for whoever goes on with them in the same transaction.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) leads: HashMap<LeadId, Lead>,
+    pub(super) known: Known,
+}
+
 /// What the notices are about: read in one go.
 struct Subjects {
     leads: HashMap<LeadId, Lead>,
@@ -81,8 +88,18 @@ struct Subjects {
 /// # Errors
 /// The database cannot be read.
 pub async fn plan(tx: &mut Tx, now: Timestamp, rules: &Rules, notices: Vec<Notice>) -> Result<Vec<Plan>, Error> {
+    Ok(plan_by(tx, now, rules, notices).await?.0)
+}
+
+/// Plans likewise, and returns what the plans were made by.
+pub(super) async fn plan_by(tx: &mut Tx, now: Timestamp, rules: &Rules, notices: Vec<Notice>) -> Result<(Vec<Plan>, Read), Error> {
     let subjects = read_subjects(tx, rules, &notices).await?;
-    Ok(notices.into_iter().map(|notice| plan_one(now, rules, notice, &subjects)).collect())
+    let plans = notices.into_iter().map(|notice| plan_one(now, rules, notice, &subjects)).collect();
+    let gathered = subjects.of_digests.into_values().chain(subjects.gathered.into_values()).flatten();
+    let mut leads = subjects.leads;
+    leads.extend(gathered.map(|lead| (lead.id.clone(), lead)));
+    let known = subjects.known;
+    Ok((plans, Read { leads, known }))
 }
 
 async fn read_subjects(tx: &mut Tx, rules: &Rules, notices: &[Notice]) -> Result<Subjects, Error> {

@@ -15,7 +15,7 @@ use crate::policy::channel::Channel;
 use crate::store::history::{Entry, insert_history};
 use crate::store::items::update_items;
 use crate::store::leads::{StateChange, find_leads_by_seq, list_due, update_states};
-use crate::store::notices::{NewNotice, insert_notices};
+use crate::store::notices::{NewNotice, join_notices};
 use crate::store::partners::lock_partners;
 use crate::store::{Store, Tx, retried};
 use crate::time::Timestamp;
@@ -107,7 +107,7 @@ async fn gather(
 ) -> Result<BTreeMap<(Kind, String), i64>, crate::store::Error> {
     let mut ids = BTreeMap::new();
     while !notices.is_empty() {
-        let written = insert_notices(tx, now, &notices.values().cloned().collect::<Vec<_>>()).await?;
+        let written = join_notices(tx, now, &notices.values().cloned().collect::<Vec<_>>()).await?;
         for (key, notice) in std::mem::take(&mut notices) {
             let there = written[&(notice.kind.as_str().to_owned(), notice.subject.clone())];
             if there.is_open {

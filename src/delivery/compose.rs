@@ -1,18 +1,18 @@
 //! Composes the mail of a letter: what the template may say, the headers, the attachment.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use crate::app::claim::Letter;
+use crate::delivery::told::Told;
 use crate::lead::Lead;
 use crate::lead::model::Urgency;
-use crate::lead::show::first_contact;
 use crate::mail::{self, Attachment, Outgoing};
 use crate::outbox::Kind;
 use crate::partner::{EmailAddress, Zone};
 use crate::policy::action::deep_link;
 use crate::policy::digest;
 use crate::settings::{Mode, Settings};
-use crate::template::{ContactView, LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv, format_instant};
+use crate::template::{LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv, format_instant};
 use crate::time::Timestamp;
 
 /// Writes mails, all by the same settings and templates.
@@ -77,9 +77,9 @@ impl Composer {
             .templates
             .language_for(&[&delivery.language, &self.settings.mail.locale])
             .to_owned();
-        let mut leads = letter.leads.clone();
+        let mut leads = Cow::from(&letter.leads);
         if matches!(delivery.kind, Kind::Digest | Kind::Reminder) {
-            digest::sort(&mut leads, now);
+            digest::sort(leads.to_mut(), now);
         }
         let (view, attachment) = self.view(letter, &leads, now, &language);
         let unwritable = |error: String| NoMail::Unwritable(error);
@@ -171,9 +171,9 @@ impl Composer {
     }
 
     fn lead_view(&self, lead: &Lead, letter: &Letter, now: Timestamp, language: &str) -> LeadView {
-        let record = lead.record_json();
+        let told = Told::read(&lead.record);
+        let is_hidden = lead.is_contact_hidden_at(now);
         let due_at = lead.expires_at;
-        let contact = first_contact(&record).filter(|_| !lead.is_contact_hidden_at(now));
         LeadView {
             id: lead.id.to_string(),
             customer: lead.shown_customer(now),
@@ -184,18 +184,13 @@ impl Composer {
             due: due_at.map(|at| instant(at, letter.zone, language)).unwrap_or_default(),
             days_left: due_at.map_or(0, |at| days_left(now, at)),
             link: deep_link(&self.settings.portal.lead_url, lead.id.as_str()),
-            contact: contact.map(|contact| ContactView {
-                name: contact.name,
-                email: contact.email,
-                phone: contact.phone,
-            }),
-            notes: text_at(&record, &["details", "notes"]).filter(|_| !lead.is_contact_hidden_at(now)),
-            country: text_at(&record, &["customerProfile", "address", "country"]),
-            source: text_at(&record, &["referralSource"]),
-            call_to_action: text_at(&record, &["callToAction"]),
-            value: value_of(&record),
-            is_spam: text_at(&record, &["quality"]).as_deref() == Some("Low")
-                || text_at(&record, &["emailValidity"]).as_deref() == Some("Spam"),
+            contact: told.contact().filter(|_| !is_hidden),
+            notes: told.notes().filter(|_| !is_hidden),
+            country: told.country(),
+            source: told.source(),
+            call_to_action: told.call_to_action(),
+            value: told.value(),
+            is_spam: told.is_spam(),
         }
     }
 }
@@ -216,18 +211,4 @@ fn decliner(letter: &Letter) -> Option<PartnerView> {
         id: lead.partner_id.to_string(),
         name,
     })
-}
-
-fn text_at(record: &Map<String, Value>, path: &[&str]) -> Option<String> {
-    let (first, rest) = path.split_first()?;
-    let found = rest.iter().try_fold(record.get(*first)?, |value, key| value.get(key))?;
-    found.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-/// Returns the deal's value with its currency, as written.
-fn value_of(record: &Map<String, Value>) -> Option<String> {
-    let details = record.get("details")?;
-    let value = details.get("dealValue").filter(|value| value.as_f64().is_some_and(|n| n > 0.0))?;
-    let currency = details.get("currency").and_then(Value::as_str).unwrap_or_default();
-    Some(format!("{value} {currency}").trim().to_owned())
 }

@@ -11,6 +11,8 @@ pub mod compose;
 pub mod lease;
 pub mod outlet;
 pub mod post;
+mod senders;
+mod told;
 pub mod worker;
 
 /// Why the delivery room cannot work.

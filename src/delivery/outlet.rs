@@ -1,6 +1,6 @@
 //! Where mails leave: kept connections to the relays, a Maildir, or nowhere (mode `dry`).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::app::record::TryResult;
@@ -19,15 +19,20 @@ pub enum Outlet {
     /// A Maildir.
     Maildir(Maildir),
     /// SMTP relays, tried in their order.
-    Smtp(Pool),
+    Smtp(Relays),
 }
 
-/// Connections to the relays, kept while there is work.
-pub struct Pool {
+/// The relays, and what they share.
+pub struct Relays {
     relays: Vec<Relay>,
     envelope_from: String,
-    idle: Mutex<Vec<Kept>>,
     failure: Mutex<Option<(Instant, Failed, String)>>,
+}
+
+/// One sender's way out: a connection of its own, kept while there is work.
+pub struct Line {
+    outlet: Arc<Outlet>,
+    kept: Option<Kept>,
 }
 
 struct Kept {
@@ -46,7 +51,7 @@ impl Outlet {
         }
         match settings.mail.transport {
             Transport::Maildir => Ok(Self::Maildir(Maildir::new(&settings.mail.maildir))),
-            Transport::Smtp => Ok(Self::Smtp(Pool::new(settings)?)),
+            Transport::Smtp => Ok(Self::Smtp(Relays::new(settings)?)),
         }
     }
 
@@ -63,25 +68,6 @@ impl Outlet {
         }
     }
 
-    /// Hands one mail over; returns who was asked, and what came of it.
-    pub async fn send(&self, mail: Composed) -> (String, TryResult) {
-        match self {
-            Self::Nowhere => ("dry".to_owned(), TryResult::Dry),
-            Self::Maildir(maildir) => {
-                let sent = match maildir.prepare().await {
-                    Ok(()) => maildir.deliver(&mail.message_id, mail.bytes).await.map(|_| ()),
-                    Err(failed) => Err(failed),
-                };
-                let result = match sent {
-                    Ok(()) => TryResult::Accepted(None),
-                    Err(failed) => result_of(failed),
-                };
-                ("maildir".to_owned(), result)
-            }
-            Self::Smtp(pool) => pool.send(&mail).await,
-        }
-    }
-
     /// Makes what was handed over durable, before it is recorded as sent. A relay has done so by its 250.
     pub async fn settle(&self) -> Result<(), Failed> {
         match self {
@@ -89,20 +75,80 @@ impl Outlet {
             Self::Nowhere | Self::Smtp(_) => Ok(()),
         }
     }
+}
 
-    /// Ends the kept connections.
-    pub async fn close(&self) {
-        if let Self::Smtp(pool) = self {
-            loop {
-                let kept = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let Some(kept) = kept else { return };
-                kept.connection.close().await;
+impl Line {
+    /// Sets up a way out; a connection is opened by the first mail.
+    pub fn new(outlet: &Arc<Outlet>) -> Self {
+        Self {
+            outlet: Arc::clone(outlet),
+            kept: None,
+        }
+    }
+
+    /// Hands one mail over; returns who was asked, and what came of it. The `next` one has to be handed over next, or the line cut.
+    pub async fn send(&mut self, mail: Composed, next: Option<&Composed>) -> (String, TryResult) {
+        let outlet = Arc::clone(&self.outlet);
+        match outlet.as_ref() {
+            Outlet::Nowhere => ("dry".to_owned(), TryResult::Dry),
+            Outlet::Maildir(maildir) => {
+                let result = match maildir.deliver(&mail.message_id, mail.bytes).await {
+                    Ok(_) => TryResult::Accepted(None),
+                    Err(failed) => result_of(failed),
+                };
+                ("maildir".to_owned(), result)
             }
+            Outlet::Smtp(relays) => self.send_by(relays, &mail, next).await,
+        }
+    }
+
+    async fn send_by(&mut self, relays: &Relays, mail: &Composed, next: Option<&Composed>) -> (String, TryResult) {
+        loop {
+            let was_kept = self.kept.is_some();
+            let mut kept = match self.kept.take() {
+                Some(kept) => kept,
+                None => match relays.open().await {
+                    Ok(kept) => kept,
+                    Err((relay, failed)) => return (relay, result_of(failed)),
+                },
+            };
+            let next = next.map(|next| (&next.to, next.bytes.as_slice()));
+            let sent = kept
+                .connection
+                .send_before(&relays.envelope_from, &mail.to, &mail.bytes, next)
+                .await;
+            let relay = kept.relay.clone();
+            if kept.connection.is_usable() {
+                self.kept = Some(kept);
+            }
+            match sent {
+                Ok(reply) => return (relay, TryResult::Accepted(Some(reply))),
+                // The server had closed the kept connection: nothing was said, so this was no attempt.
+                Err(failed) if failed.is_stale() && was_kept => {}
+                Err(failed) => return (relay, result_of(failed)),
+            }
+        }
+    }
+
+    /// Tells whether the relay waits for the mail that was `next`.
+    pub fn is_asked(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.connection.is_asked())
+    }
+
+    /// Ends the connection without a word: the relay forgets what it was asked for.
+    pub fn cut(&mut self) {
+        self.kept = None;
+    }
+
+    /// Ends the connection.
+    pub async fn close(self) {
+        if let Some(kept) = self.kept {
+            kept.connection.close().await;
         }
     }
 }
 
-impl Pool {
+impl Relays {
     fn new(settings: &Settings) -> Result<Self, Error> {
         let mut relays = Vec::new();
         for configured in &settings.smtp.relays {
@@ -128,34 +174,8 @@ impl Pool {
         Ok(Self {
             relays,
             envelope_from: from.to_owned(),
-            idle: Mutex::default(),
             failure: Mutex::default(),
         })
-    }
-
-    async fn send(&self, mail: &Composed) -> (String, TryResult) {
-        loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let was_idle = idle.is_some();
-            let mut kept = match idle {
-                Some(kept) => kept,
-                None => match self.open().await {
-                    Ok(kept) => kept,
-                    Err((relay, failed)) => return (relay, result_of(failed)),
-                },
-            };
-            let sent = kept.connection.send(&self.envelope_from, &mail.to, &mail.bytes).await;
-            let relay = kept.relay.clone();
-            if kept.connection.is_usable() {
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
-            }
-            match sent {
-                Ok(reply) => return (relay, TryResult::Accepted(Some(reply))),
-                // The server had closed the idle connection: nothing was said, so this was no attempt.
-                Err(failed) if failed.is_stale() && was_idle => {}
-                Err(failed) => return (relay, result_of(failed)),
-            }
-        }
     }
 
     /// Opens a connection to the first relay that takes one.

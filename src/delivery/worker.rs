@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Rules;
@@ -12,22 +10,22 @@ use crate::app::claim::{Letter, claim};
 use crate::app::record::{Tried, TryResult, record, recover};
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::Error;
-use crate::delivery::compose::{Composer, NoMail};
-use crate::delivery::lease::{Alive, Lease};
+use crate::delivery::compose::Composer;
+use crate::delivery::lease::Lease;
 use crate::delivery::outlet::Outlet;
-use crate::outbox::Kind;
+use crate::delivery::senders::{Senders, UNRECORDED_MAX};
 use crate::outbox::delivery::InDoubt;
 use crate::settings::Settings;
 use crate::store::{Store, deliveries, notices};
 use crate::telemetry;
 use crate::time::Timestamp;
 
-/// Mails handed over and not yet recorded, at most: what a crash at the worst moment makes uncertain. A worker that cannot record stops here.
-const UNRECORDED_MAX: usize = 100;
-/// Outcomes in one commit, at most: half of the above, so that sending goes on while the other half is committed.
+/// Outcomes in one commit, at most: half of what may be unrecorded, so that sending goes on while the other half is committed.
 const FLUSH_MAX: usize = UNRECORDED_MAX / 2;
 /// How long a turn waits for a first outcome: a relay may take minutes, and the lease wants to be renewed meanwhile.
 const OUTCOME_WAIT: Duration = Duration::from_millis(250);
+/// Claims that fill a batch: at the default batch 125 letters each, some milliseconds in which no outcome is recorded.
+const CLAIMS_PER_BATCH: usize = 4;
 /// How long outcomes wait for company before they are committed.
 const FLUSH_WAIT: Duration = Duration::from_millis(5);
 /// How long a worker waits when all that is due belongs to partners that others hold.
@@ -43,15 +41,12 @@ pub struct Worker {
     rules: Arc<Rules>,
     composer: Arc<Composer>,
     outlet: Arc<Outlet>,
+    senders: Senders,
     clock: Clock,
     epoch: i64,
-    alive: Alive,
     batch: usize,
     n_connections: usize,
-    connections: Arc<Semaphore>,
-    unrecorded: Arc<Semaphore>,
     stop: CancellationToken,
-    under_way: JoinSet<Tried>,
     /// Claimed and not begun: only under `hold`, where a mark is committed first.
     unmarked: Vec<Letter>,
     /// Outcomes that the database has not taken yet: kept while it is away, for as long as the lease holds.
@@ -76,20 +71,18 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let n_connections = Outlet::n_connections(settings).max(1);
+        let outlet = Arc::new(Outlet::new(settings)?);
         Ok(Self {
+            senders: Senders::new(n_connections, &outlet, clock, lease.alive(), stop),
             store: store.clone(),
             rules: Arc::clone(rules),
             composer: Arc::clone(composer),
-            outlet: Arc::new(Outlet::new(settings)?),
+            outlet,
             clock,
             epoch: lease.epoch,
-            alive: lease.alive(),
             batch: settings.worker.batch as usize,
             n_connections,
-            connections: Arc::new(Semaphore::new(n_connections)),
-            unrecorded: Arc::new(Semaphore::new(UNRECORDED_MAX)),
             stop: stop.clone(),
-            under_way: JoinSet::new(),
             unmarked: Vec::new(),
             unwritten: Vec::new(),
             relay_rests_until: None,
@@ -133,7 +126,7 @@ impl Worker {
 
     /// Tells whether nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.under_way.is_empty() && self.unmarked.is_empty() && self.unwritten.is_empty()
+        self.senders.n_under_way() == 0 && self.unmarked.is_empty() && self.unwritten.is_empty()
     }
 
     /// Returns how many outcomes this worker has recorded.
@@ -141,27 +134,27 @@ impl Worker {
         self.n_recorded
     }
 
-    /// Claims as much as there is room for, once half of the batch is free: a claim a mail would cost a commit a mail.
+    /// Claims once there is room for a share of the batch: a claim a mail would cost a commit a mail, and while a whole batch is claimed, the
+    /// outcomes of what is under way would wait for the database, and the senders for them.
     async fn claim(&mut self, now: Timestamp) -> Result<usize, Error> {
-        let n_held = self.under_way.len() + self.unmarked.len();
+        let n_held = self.senders.n_under_way() + self.unmarked.len();
+        let n_share = (self.batch / CLAIMS_PER_BATCH).max(1);
         let is_resting = self.relay_rests_until.is_some_and(|until| now < until);
-        if self.stop.is_cancelled() || is_resting || n_held > self.batch / 2 {
+        if self.stop.is_cancelled() || is_resting || n_held + n_share > self.batch {
             return Ok(0);
         }
-        let claimed = claim(&self.store, now, &self.rules, self.epoch, self.batch - n_held).await?;
+        let claimed = claim(&self.store, now, &self.rules, self.epoch, n_share).await?;
         if self.rules.in_doubt == InDoubt::Hold {
             self.unmarked.extend(claimed.letters);
         } else {
-            for letter in claimed.letters {
-                self.begin(letter);
-            }
+            self.senders.begin(claimed.letters, &self.composer);
         }
         Ok(claimed.n_touched)
     }
 
     /// Under `hold`, begins a few letters at a time, each marked as handed over by a commit before it can be.
     async fn begin_marked(&mut self, now: Timestamp) -> Result<(), Error> {
-        if self.unmarked.is_empty() || self.under_way.len() >= self.n_connections {
+        if self.unmarked.is_empty() || self.senders.n_under_way() >= self.n_connections {
             return Ok(());
         }
         let n_begun = self.unmarked.len().min(self.n_connections * MARKED_PER_CONNECTION);
@@ -169,52 +162,15 @@ impl Worker {
         let mut tx = self.store.begin().await?;
         deliveries::mark_handed_over(&mut tx, now, self.epoch, &ids).await?;
         tx.commit().await?;
-        for letter in self.unmarked.drain(..n_begun).collect::<Vec<_>>() {
-            self.begin(letter);
-        }
+        self.senders.begin(self.unmarked.drain(..n_begun), &self.composer);
         Ok(())
-    }
-
-    /// Sets a letter under way: it is composed and sent by a task of its own, as soon as a connection is free.
-    fn begin(&mut self, letter: Letter) {
-        let (composer, outlet) = (Arc::clone(&self.composer), Arc::clone(&self.outlet));
-        let (connections, unrecorded) = (Arc::clone(&self.connections), Arc::clone(&self.unrecorded));
-        let (clock, stop, alive) = (self.clock, self.stop.clone(), self.alive.clone());
-        self.under_way.spawn(async move {
-            let _connection = connections.acquire().await.expect("the semaphore is never closed");
-            // Given back when the outcome is recorded, not when this task ends.
-            unrecorded.acquire().await.expect("the semaphore is never closed").forget();
-            let at = clock.now();
-            // Past its lease others may be sending it already.
-            let (relay, result) = if stop.is_cancelled() || !alive.holds() {
-                (String::new(), TryResult::Released)
-            } else {
-                hand_over(&composer, &outlet, &letter, at).await
-            };
-            let jitter = jitter_of(letter.delivery.id, letter.delivery.attempt);
-            Tried {
-                delivery: letter.delivery,
-                at,
-                relay,
-                result,
-                jitter,
-            }
-        });
     }
 
     /// Waits for outcomes, and records up to [`FLUSH_MAX`] of them in one commit.
     async fn record_some(&mut self, now: Timestamp, wait: Duration) -> Result<(), Error> {
         let mut tried = std::mem::take(&mut self.unwritten);
-        let mut until = tokio::time::Instant::now() + if tried.is_empty() { wait } else { FLUSH_WAIT };
-        while tried.len() < FLUSH_MAX {
-            // Dropped at its await, `join_next` loses nothing.
-            match tokio::time::timeout_at(until, self.under_way.join_next()).await {
-                Ok(Some(one)) => tried.push(one.expect("a mail's task neither panics nor is aborted")),
-                Ok(None) | Err(_) => break,
-            }
-            if tried.len() == 1 {
-                until = tokio::time::Instant::now() + FLUSH_WAIT;
-            }
+        if tried.is_empty() {
+            tried = self.senders.outcomes(FLUSH_MAX, wait, FLUSH_WAIT).await;
         }
         if tried.is_empty() { Ok(()) } else { self.record(now, tried).await }
     }
@@ -245,7 +201,7 @@ impl Worker {
                 }
             }
         };
-        self.unrecorded.add_permits(tried.len());
+        self.senders.recorded(tried.len());
         self.n_recorded += recorded.n_recorded as u64;
         telemetry::outcomes_recorded(tried.len(), recorded.n_recorded, begun.elapsed());
         for one in &tried {
@@ -283,9 +239,7 @@ impl Worker {
     /// The database cannot be written; then the lease runs out and others take over.
     pub async fn drain(mut self, grace: Duration) -> Result<(), Error> {
         self.stop.cancel();
-        for letter in std::mem::take(&mut self.unmarked) {
-            self.begin(letter);
-        }
+        self.senders.begin(std::mem::take(&mut self.unmarked), &self.composer);
         let until = tokio::time::Instant::now() + grace;
         while !self.is_idle() && tokio::time::Instant::now() < until {
             match self.record_some(self.clock.now(), OUTCOME_WAIT).await {
@@ -295,8 +249,7 @@ impl Worker {
             }
         }
         // What has not ended stays `sending`, and is taken back when the lease is over.
-        self.under_way.abort_all();
-        self.outlet.close().await;
+        self.senders.end().await;
         Ok(())
     }
 }
@@ -305,29 +258,3 @@ impl Worker {
 const RECORD_TRIES_MAX: u32 = 3;
 /// The pause before each.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
-
-/// Composes a letter's mail and hands it over.
-async fn hand_over(composer: &Composer, outlet: &Outlet, letter: &Letter, at: Timestamp) -> (String, TryResult) {
-    let composed = match composer.compose(letter, at) {
-        Ok(composed) => composed,
-        Err(NoMail::NothingLeft) => {
-            let why = match letter.delivery.kind {
-                Kind::Lead => "the lead needs no answer any more",
-                Kind::Digest | Kind::Reminder => "none of its leads is still unanswered",
-                Kind::Expiry | Kind::Decline => "its lead is not here any more",
-            };
-            return (String::new(), TryResult::NothingLeft(why.to_owned()));
-        }
-        Err(NoMail::Unwritable(why)) => return (String::new(), TryResult::Unwritable(why)),
-    };
-    outlet.send(composed).await
-}
-
-/// Spreads what failed together: from 0 to 1, different for each delivery and attempt, the same at every run.
-fn jitter_of(delivery_id: i64, attempt: u32) -> f64 {
-    // A golden-ratio step (Knuth) scatters neighbouring ids evenly.
-    let step = (delivery_id as u64)
-        .wrapping_add(u64::from(attempt))
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (step >> 11) as f64 / (1_u64 << 53) as f64
-}

@@ -3,7 +3,8 @@
 //! A file is cut into batches by its content alone, so that the same file is counted the same way however busy the machine is (`R-CHANNEL`). A pipe is
 //! cut where it pauses, too: a program that writes a lead now and then sees it taken in, not kept waiting for its thousandth.
 //!
-//! **Invariant:** memory is bounded by two batches, whatever the size of the input.
+//! **Invariant:** memory is bounded by two batches, whatever the size of the input: the one that is committed, and what waits meanwhile. A record takes
+//! ten times its text; the text itself is let go of once it is read.
 
 use std::io;
 use std::sync::Arc;
@@ -27,8 +28,15 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a pipe may pause within a batch: longer than a program needs from one write to the next, shorter than anybody waits for a mail.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// Records of a pipe that wait to be taken in; a file's wait as one batch.
+/// Records of a pipe that wait to be taken in.
 const PIPED_MAX: usize = 128;
+
+/// In how many pieces a file's batch is handed on. While one batch is committed, [`CHUNKS_WAITING`] pieces of the next one wait and one more is read: with
+/// a whole batch in each place an import took 12 MiB more.
+const CHUNKS_A_BATCH: usize = 4;
+
+/// Pieces of a file that wait.
+const CHUNKS_WAITING: usize = 2;
 
 /// Where an input comes from, as far as it is cut differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,16 +79,16 @@ impl<T: Send + 'static> Batches<T> {
     /// # Errors
     /// The system gives no thread.
     pub fn start(records: Records, flow: Flow, records_max: usize, parse: impl FnMut(Item) -> T + Send + 'static) -> io::Result<Self> {
-        // A chunk of a file is a batch, so that one more waits while one is committed; a pipe's records come one by one.
         let (chunk_max, waiting_max) = match flow {
-            Flow::File => (records_max, 1),
+            Flow::File => (records_max.div_ceil(CHUNKS_A_BATCH), CHUNKS_WAITING),
+            // One by one: whoever writes a lead now and then sees it taken in.
             Flow::Pipe => (1, PIPED_MAX),
         };
         let (sender, chunks) = mpsc::channel(waiting_max);
         // Not one of the runtime's blocking threads: whoever ends before the input does must not wait for a pipe that stays open.
         let reader = std::thread::Builder::new()
             .name("intake".to_owned())
-            .spawn(move || read(records, chunk_max, parse, &sender))?;
+            .spawn(move || read(records, chunk_max, records_max, parse, &sender))?;
         Ok(Self {
             chunks,
             reader: Some(reader),
@@ -137,19 +145,22 @@ impl<T: Send + 'static> Batches<T> {
     }
 }
 
+/// Reads in chunks, of which each ends where a batch does: the batches are counted here as in [`Batches::next`].
 fn read<T>(
     mut records: Records,
     chunk_max: usize,
+    records_max: usize,
     mut parse: impl FnMut(Item) -> T,
     sender: &mpsc::Sender<Vec<Parsed<T>>>,
 ) -> Result<(), file::Error> {
+    let (mut n_records, mut n_bytes) = (0, 0);
     loop {
         let mut chunk = Vec::with_capacity(chunk_max);
-        let mut n_bytes = 0;
         let mut ended = None;
-        while chunk.len() < chunk_max && n_bytes < BATCH_BYTES_MAX {
+        while chunk.len() < chunk_max && n_records < records_max && n_bytes < BATCH_BYTES_MAX {
             match records.next() {
                 Some(Ok(item)) => {
+                    n_records += 1;
                     n_bytes += item.text.len();
                     chunk.push(Parsed {
                         n_bytes: item.text.len(),
@@ -163,6 +174,9 @@ fn read<T>(
             if ended.is_some() {
                 break;
             }
+        }
+        if n_records == records_max || n_bytes >= BATCH_BYTES_MAX {
+            (n_records, n_bytes) = (0, 0);
         }
         let is_unheard = !chunk.is_empty() && sender.blocking_send(chunk).is_err();
         if let Some(ended) = ended {
@@ -193,11 +207,12 @@ pub(crate) fn incoming(now: Timestamp, item: Item, origin: &Arc<Origin>) -> Inco
         place: &place,
         received_at: now,
     };
+    let parsed = item.content.map_err(|fault| vec![fault]).and_then(|value| parse(value, &source));
     Incoming {
         origin: Arc::clone(origin),
         line: item.line,
-        text: item.text,
-        parsed: item.content.map_err(|fault| vec![fault]).and_then(|value| parse(value, &source)),
+        text: if parsed.is_err() { item.text } else { String::new() },
+        parsed,
     }
 }
 

@@ -7,17 +7,6 @@ use crate::lead::stage::Stage;
 use crate::partner::record::Mailbox;
 use crate::time::Timestamp;
 
-/// A customer's contact as mails and lists show it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShownContact {
-    /// First and last name.
-    pub name: Option<String>,
-    /// As the record has it.
-    pub email: Option<String>,
-    /// As the record has it.
-    pub phone: Option<String>,
-}
-
 /// What stands where a name is hidden.
 const HIDDEN: &str = "(hidden)";
 
@@ -75,25 +64,6 @@ impl Lead {
         }
         self.customer.clone()
     }
-}
-
-/// Returns the first contact of a record, empty texts left out.
-pub fn first_contact(record: &Map<String, Value>) -> Option<ShownContact> {
-    let person = record.get("customerProfile")?.get("team")?.get(0)?;
-    let text = |key: &str| {
-        person
-            .get(key)
-            .and_then(Value::as_str)
-            .map(str::trim)
-            .filter(|t| !t.is_empty())
-            .map(str::to_owned)
-    };
-    let contact = ShownContact {
-        name: full_name(person),
-        email: text("email"),
-        phone: text("phoneNumber"),
-    };
-    (contact != ShownContact::default()).then_some(contact)
 }
 
 /// Returns the first contact of a record whose address mail can be sent to (`R-DECLINE`).

@@ -94,7 +94,8 @@ impl Maildir {
     }
 
     fn make_folders(&self) -> Result<(), Failed> {
-        for folder in ["tmp", "new", "cur"] {
+        // `tmp` last: whoever finds it writes there at once, and then moves the mail to `new`.
+        for folder in ["new", "cur", "tmp"] {
             let path = self.dir.join(folder);
             fs::create_dir_all(&path).map_err(|e| failed(Stage::Connect, "make the folder", &path, &e))?;
         }
@@ -164,7 +165,7 @@ mod tests {
         assert!(
             failed
                 .detail
-                .starts_with(&format!("cannot make the folder {}", file.join("tmp").display())),
+                .starts_with(&format!("cannot make the folder {}", file.join("new").display())),
             "{failed}"
         );
         assert!(!failed.in_doubt);

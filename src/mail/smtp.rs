@@ -1,7 +1,8 @@
 //! The SMTP client: one kept connection to a relay, many mails, each reply typed by the stage that it answers.
 //!
 //! Words and replies are lettre's (`AsyncSmtpConnection`); the stream below is [`Turn`]. What lettre's transport does not do is done here:
-//! `MAIL`, `RCPT` and `DATA` in one packet where the relay offers PIPELINING, a connection that outlives a refused recipient, a timeout per stage.
+//! where the relay offers PIPELINING, `MAIL`, `RCPT` and `DATA` in one packet, and with the final dot of the mail before (RFC 2920 §3.1: one round trip a
+//! mail); a connection that outlives a refused recipient; a timeout per stage.
 //!
 //! | what happens | stage | reply | `in_doubt` | connection |
 //! |---|---|---|---|---|
@@ -9,6 +10,8 @@
 //! | no answer, or the connection ends, before the mail is out | its own | no | no | over |
 //! | the same once the final dot has left us | final dot | no | **yes** | over |
 //! | the relay ended a kept connection in the meantime | `MAIL`, cause `Stale` | no | no | over |
+//!
+//! What was asked for the next mail when the connection ended is `Stale`: its mail was never begun.
 //!
 //! "Has left us" means: is with the operating system. Whether it crossed the wire cannot be known, so a cut in the last packet is in doubt, too.
 //!
@@ -44,6 +47,8 @@ pub struct Connection {
     timeouts: Timeouts,
     /// Mails begun; the connection is a kept one from the second on.
     n_begun: u64,
+    /// Whom the commands are for that left with the last mail, and whose answers are still to come.
+    asked_for: Option<EmailAddress>,
     /// Nothing can be said any more, or nobody knows what an answer would answer.
     is_over: bool,
 }
@@ -99,6 +104,7 @@ impl Connection {
             offers,
             timeouts: limits,
             n_begun: 0,
+            asked_for: None,
             is_over: false,
         };
         match relay.tls {
@@ -126,10 +132,31 @@ impl Connection {
     /// # Errors
     /// See the table above. On [`Failed::is_stale`] open another connection and send at once; it is no attempt.
     pub async fn send(&mut self, envelope_from: &str, to: &EmailAddress, bytes: &[u8]) -> Result<Reply, Failed> {
+        self.send_before(envelope_from, to, bytes, None).await
+    }
+
+    /// Hands over one mail likewise and, where the relay offers PIPELINING, asks in the same packet for the `next` one, which has to be sent next over
+    /// this connection, or this connection closed by dropping it.
+    ///
+    /// # Errors
+    /// Those of [`Connection::send`], all about this mail; the next one's are told when it is sent.
+    pub async fn send_before(
+        &mut self,
+        envelope_from: &str,
+        to: &EmailAddress,
+        bytes: &[u8],
+        next: Option<(&EmailAddress, &[u8])>,
+    ) -> Result<Reply, Failed> {
         let is_kept = self.n_begun > 0;
         self.n_begun += 1;
-        let commands = self.commands(envelope_from, to, bytes)?;
-        match self.offer(commands).await {
+        let offered = match self.asked_for.take() {
+            Some(asked_for) => {
+                assert!(asked_for == *to, "what was asked for is sent");
+                self.hear_offer([None, None, None]).await
+            }
+            None => self.offer(self.commands(envelope_from, to, bytes)?).await,
+        };
+        match offered {
             Err(failed) if is_kept && self.is_over && failed.stage == Stage::MailFrom => Err(Failed {
                 reply: None,
                 cause: Cause::Stale,
@@ -137,14 +164,19 @@ impl Connection {
                 ..failed
             }),
             Err(failed) => Err(failed),
-            Ok(()) => self.deliver(bytes).await,
+            Ok(()) => self.deliver(envelope_from, bytes, next).await,
         }
+    }
+
+    /// Tells whether the relay has been asked for a mail that was not sent yet.
+    pub fn is_asked(&self) -> bool {
+        self.asked_for.is_some()
     }
 
     /// Tells whether another mail may be tried: nothing went wrong that ends a conversation, and the relay has not ended it meanwhile.
     /// A relay that does so just now is found out by [`Connection::send`] (`Stale`).
     pub fn is_usable(&self) -> bool {
-        !self.is_over && self.turn.is_quiet()
+        !self.is_over && (self.asked_for.is_some() || self.turn.is_quiet())
     }
 
     /// Tells whether the conversation is encrypted.
@@ -154,7 +186,7 @@ impl Connection {
 
     /// Says goodbye, and does not wait long for an answer.
     pub async fn close(mut self) {
-        if !self.is_over {
+        if !self.is_over && self.asked_for.is_none() {
             // Every mail's fate is known by now; two seconds are courtesy.
             timeout(Duration::from_secs(2), self.smtp.quit()).await.ok();
         }
@@ -270,13 +302,16 @@ impl Connection {
 
     /// Gets the relay to the point where it wants the mail, or the conversation back to where it began.
     async fn offer(&mut self, commands: [String; 3]) -> Result<(), Failed> {
-        let is_pipelined = self.offers.pipelining;
         let [mail, rcpt, data] = commands;
-        let words = if is_pipelined {
-            [Some(mail + &rcpt + &data), None, None]
+        if self.offers.pipelining {
+            self.hear_offer([Some(mail + &rcpt + &data), None, None]).await
         } else {
-            [Some(mail), Some(rcpt), Some(data)]
-        };
+            self.hear_offer([Some(mail), Some(rcpt), Some(data)]).await
+        }
+    }
+
+    /// Says what is still to be said of the three commands, and hears the answers to all of them.
+    async fn hear_offer(&mut self, words: [Option<String>; 3]) -> Result<(), Failed> {
         let mut refusal = None;
         let mut wants_mail = false;
         for (stage, words) in [Stage::MailFrom, Stage::RcptTo, Stage::Data].into_iter().zip(words) {
@@ -284,7 +319,7 @@ impl Connection {
                 Ok(_) => wants_mail = stage == Stage::Data,
                 Err(failed) => {
                     refusal.get_or_insert(failed);
-                    if self.is_over || !is_pipelined {
+                    if self.is_over || !self.offers.pipelining {
                         break;
                     }
                 }
@@ -310,13 +345,28 @@ impl Connection {
         }
     }
 
-    async fn deliver(&mut self, bytes: &[u8]) -> Result<Reply, Failed> {
-        // Lettre ends the last line itself.
-        let body = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
-        let answer = within(Stage::FinalDot, self.timeouts.final_dot, self.smtp.message(body)).await;
+    async fn deliver(&mut self, envelope_from: &str, bytes: &[u8], next: Option<(&EmailAddress, &[u8])>) -> Result<Reply, Failed> {
+        let next = next.filter(|_| self.offers.pipelining).and_then(|(to, bytes)| {
+            // What would be refused here is refused when it is sent.
+            let commands = self.commands(envelope_from, to, bytes).ok()?;
+            Some((to, commands))
+        });
+        let (smtp, turn) = (&mut self.smtp, &mut self.turn);
+        let dialogue = async {
+            turn.write_mail(bytes).await.map_err(|e| of_network(Stage::FinalDot, &e))?;
+            if let Some((_, commands)) = &next {
+                turn.say(&commands.concat());
+            }
+            Ok(smtp.read_response().await)
+        };
+        let answer = within(Stage::FinalDot, self.timeouts.final_dot, dialogue).await.flatten();
         hit("smtp.dot.after");
-        self.judge(Stage::FinalDot, answer).map_err(|failed| {
-            let in_doubt = failed.reply.is_none() && self.turn.is_sent();
+        let reply = self.judge(Stage::FinalDot, answer);
+        if !self.is_over {
+            self.asked_for = next.map(|(to, _)| to.clone());
+        }
+        reply.map_err(|failed| {
+            let in_doubt = failed.reply.is_none() && self.turn.is_dot_sent();
             Failed { in_doubt, ..failed }
         })
     }

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -31,12 +31,11 @@ const LINE_BYTES_MAX: usize = 1024;
 /// What is kept of a greeting or an EHLO answer. Real ones have a few hundred bytes.
 const HEARD_BYTES_MAX: usize = 16 * 1024;
 
-/// How a turn ends that was a mail.
-const END_OF_MAIL: &[u8] = b"\r\n.\r\n";
+/// Where a final dot ends that is still to be written.
+const NOT_WRITTEN: u64 = u64::MAX;
 
-/// The final dot itself.
-#[cfg(feature = "fault-points")]
-const DOT: &[u8] = b".\r\n";
+/// The line that ends a mail.
+const FINAL_DOT: &[u8] = b".\r\n";
 
 /// The stream. Its clones are one and the same: lettre owns one, the connection keeps another to look at it and to raise TLS.
 #[derive(Clone, Debug)]
@@ -52,6 +51,10 @@ struct State {
     is_unflushed: bool,
     /// Turns that were sent in full.
     n_turns: u64,
+    /// Bytes of the turns before this one.
+    n_before: u64,
+    /// Where, in bytes from the beginning of the conversation, the last mail's final dot ends.
+    dot_end: u64,
     /// Reads end at the end of a line.
     by_line: bool,
     /// What came in since the last turn was sent; kept only while the connection is being opened.
@@ -76,6 +79,8 @@ impl Turn {
             n_sent: 0,
             is_unflushed: false,
             n_turns: 0,
+            n_before: 0,
+            dot_end: 0,
             by_line: will_start_tls,
             heard: Some(Vec::new()),
         };
@@ -120,10 +125,40 @@ impl Turn {
         self.state().n_turns
     }
 
-    /// Tells whether all that was written has been handed to the operating system.
-    pub(super) fn is_sent(&self) -> bool {
+    /// Writes commands; they leave with the turn.
+    pub(super) fn say(&self, words: &str) {
+        self.state().out.extend_from_slice(words.as_bytes());
+    }
+
+    /// Writes a mail and its final dot, lines that begin with a dot doubled (RFC 5321 §4.5.2). What does not fit a turn leaves at once.
+    pub(super) async fn write_mail(&mut self, mail: &[u8]) -> io::Result<()> {
+        self.state().dot_end = NOT_WRITTEN;
+        if mail.starts_with(b".") {
+            self.write_all(b".").await?;
+        }
+        let mut start = 0;
+        for at in memchr::memmem::find_iter(mail, b"\n.") {
+            self.write_all(&mail[start..=at]).await?;
+            self.write_all(b".").await?;
+            start = at + 1;
+        }
+        self.write_all(&mail[start..]).await?;
+        if !mail.ends_with(b"\r\n") {
+            self.write_all(b"\r\n").await?;
+        }
+        self.write_all(FINAL_DOT).await?;
+        let mut state = self.state();
+        state.dot_end = state.n_before + state.out.len() as u64;
+        Ok(())
+    }
+
+    /// Tells whether the last mail's final dot has been handed to the operating system.
+    pub(super) fn is_dot_sent(&self) -> bool {
         let state = self.state();
-        state.out.is_empty() && !state.is_unflushed
+        let n_sent = state.n_before + state.n_sent as u64;
+        // A sealed record of which a part is still here cannot be read; where something follows the dot, the dot may be in the record before.
+        let is_held = state.is_unflushed && state.dot_end == n_sent;
+        n_sent >= state.dot_end && !is_held
     }
 
     /// Returns what came in since the last turn.
@@ -175,9 +210,10 @@ impl State {
             self.is_unflushed = false;
         }
         if !self.out.is_empty() {
-            if self.out.ends_with(END_OF_MAIL) {
+            if self.has_dot() {
                 crate::fault_point::hit("smtp.dot.sent");
             }
+            self.n_before += self.out.len() as u64;
             self.out.clear();
             self.n_sent = 0;
             self.n_turns += 1;
@@ -188,14 +224,20 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
+    /// Tells whether a final dot ends in this turn.
+    fn has_dot(&self) -> bool {
+        let end = self.n_before + self.out.len() as u64;
+        self.n_before < self.dot_end && self.dot_end <= end
+    }
+
     /// Kill points in the middle of a mail and before its final dot: what precedes them is on the wire, although a mail leaves in one piece.
     #[cfg(feature = "fault-points")]
     fn die_in_the_mail(&mut self, cx: &mut Context<'_>) {
-        if self.n_sent > 0 || !self.out.ends_with(END_OF_MAIL) {
+        if self.n_sent > 0 || !self.has_dot() {
             return;
         }
-        let n_bytes = self.out.len();
-        for (name, n_out) in [("smtp.body", n_bytes / 2), ("smtp.dot.before", n_bytes - DOT.len())] {
+        let n_bytes = usize::try_from(self.dot_end - self.n_before).expect("it ends in what is kept");
+        for (name, n_out) in [("smtp.body", n_bytes / 2), ("smtp.dot.before", n_bytes - FINAL_DOT.len())] {
             if crate::fault_point::is_due(name) {
                 _ = self.io.poll_write(cx, &self.out[..n_out]);
                 _ = self.io.poll_flush(cx);

@@ -1,10 +1,10 @@
-//! Deliveries: one message of a notice to one address, and what became of each attempt.
+//! Deliveries: one message of a notice to one address, and where it stands.
 //!
 //! **Invariant:** an outcome is recorded only by the worker that holds the delivery (`owner`), so a late worker changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use crate::lead::LeadId;
@@ -19,8 +19,10 @@ use crate::time::Timestamp;
 pub(super) const ALL: &[&Sql] = &[
     &INSERT,
     &CLAIM,
+    &NEWEST,
+    &MADE,
     &RECORD,
-    &INSERT_ATTEMPTS,
+    &HELD,
     &HAND_OVER,
     &DEAD,
     &DOUBTFUL,
@@ -31,7 +33,6 @@ pub(super) const ALL: &[&Sql] = &[
     &NEXT_DOUBT,
     &LIST,
     &FIND,
-    &ATTEMPTS,
     &OF_NOTICES,
     &COUNT_BY_STATE,
     &OF_LEAD_AND_ADDRESS,
@@ -159,27 +160,25 @@ struct NewRow<'a> {
     address: &'a str,
     name: Option<&'a str>,
     language: &'a str,
-    now: i64,
 }
 
-const INSERT_SQLITE: &str = concat!(
-    "/* deliveries.insert */ insert into delivery (notice_id, kind, turn, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner,
-  is_repeat, is_resent, first_due_at, created_at)
-select value->>'notice_id', value->>'kind', value->>'turn', value->>'partner_id', value->>'lead_id', value->>'leads', value->>'address', value->>'name',
-  value->>'language', 'sending', 0, value->>'now', $2, false, false, value->>'now', value->>'now'
-from jsonb_each($1) where true order by key on conflict (notice_id, address) do nothing returning ", columns!());
-const INSERT_POSTGRES: &str = concat!(
-    "/* deliveries.insert */ insert into delivery (notice_id, kind, turn, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner,
-  is_repeat, is_resent, first_due_at, created_at)
-select r.notice_id, r.kind, r.turn, r.partner_id, r.lead_id, r.leads, r.address, r.name, r.language, 'sending', 0, r.now, $2, false, false, r.now, r.now
-from json_to_recordset($1::json) as r(notice_id bigint, kind text, turn bigint, partner_id text, lead_id text, leads text, address text, name text,
-  language text, now bigint)
-where true order by r.notice_id on conflict (notice_id, address) do nothing returning ", columns!());
-const INSERT: Sql = Sql {
-    name: "deliveries.insert",
-    sqlite: INSERT_SQLITE,
-    postgres: INSERT_POSTGRES,
-};
+#[derive(FromRow, Deserialize)]
+struct InsertedRow {
+    id: i64,
+    notice_id: i64,
+    address: String,
+}
+
+const INSERT: Sql = sql!("deliveries.insert":
+    "insert into delivery (notice_id, kind, turn, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, is_repeat, is_resent,
+  first_due_at, created_at)
+select r.notice_id, r.kind, r.turn, r.partner_id, r.lead_id, r.leads, r.address, r.name, r.language, 'sending', 0, $3, $2, false, false, $3, $3
+from " (notice_id bigint, kind text, turn bigint, partner_id text, lead_id text, leads text, address text, name text, language text)
+    " where true order by " ["r.ord" | "r.notice_id"] " on conflict (notice_id, address) do nothing" ["" | " returning id, notice_id, address"]);
+
+// What an insert made on SQLite, where nobody else writes meanwhile; PostgreSQL says so itself.
+const NEWEST: Sql = sql!("deliveries.newest": "select max(id) as n from delivery");
+const MADE: Sql = sql!("deliveries.made": [packed id, notice_id, address] " from delivery where id > $1" end);
 
 /// Makes deliveries, already claimed by the worker `owner`, and returns them. An address that the notice had before gets no second one.
 pub async fn insert_deliveries(tx: &mut Tx, now: Timestamp, owner: i64, new: &[NewDelivery]) -> Result<Vec<Delivery>, Error> {
@@ -198,10 +197,53 @@ pub async fn insert_deliveries(tx: &mut Tx, now: Timestamp, owner: i64, new: &[N
             address: delivery.address.as_str(),
             name: delivery.name.as_deref(),
             language: &delivery.language,
-            now: now.as_millis(),
         })
         .collect();
-    in_order(tx.fetch_all(&INSERT, args![rows(&written), owner]).await?)
+    let found: Vec<InsertedRow> = if tx.is_embedded() {
+        let newest = tx.count(&NEWEST, args![]).await?;
+        tx.execute(&INSERT, args![rows(&written), owner, now]).await?;
+        tx.fetch_packed(&MADE, args![newest]).await?
+    } else {
+        tx.fetch_all(&INSERT, args![rows(&written), owner, now]).await?
+    };
+    let mut ids: HashMap<(i64, String), i64> = found.into_iter().map(|row| ((row.notice_id, row.address), row.id)).collect();
+    let mut made: Vec<Delivery> = new
+        .iter()
+        .filter_map(|delivery| {
+            let id = ids.remove(&(delivery.notice_id, delivery.address.as_str().to_owned()))?;
+            Some(delivery.made(id, now, owner))
+        })
+        .collect();
+    made.sort_by_key(|delivery| delivery.id);
+    Ok(made)
+}
+
+impl NewDelivery {
+    /// Returns the row that [`INSERT`] makes.
+    fn made(&self, id: i64, now: Timestamp, owner: i64) -> Delivery {
+        Delivery {
+            id,
+            notice_id: self.notice_id,
+            kind: self.kind,
+            partner_id: self.partner_id.clone(),
+            lead_id: self.lead_id.clone(),
+            leads: self.leads.clone(),
+            address: self.address.clone(),
+            name: self.name.clone(),
+            language: self.language.clone(),
+            state: State::Sending,
+            attempt: 0,
+            due_at: now,
+            owner: Some(owner),
+            handed_over_at: None,
+            is_repeat: false,
+            is_resent: false,
+            first_due_at: now,
+            reason: None,
+            created_at: now,
+            finished_at: None,
+        }
+    }
 }
 
 // PostgreSQL may run a subquery under `in` once for each row that it compares, and so lock and claim more than the limit; as an array it runs once.
@@ -269,7 +311,7 @@ fn outcome_row(now: Timestamp, outcome: &Outcome, was: Option<State>) -> Outcome
     }
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct IdRow {
     id: i64,
 }
@@ -281,7 +323,9 @@ set state = r.state, attempt = r.attempt, due_at = r.due_at, owner = null, hande
   first_due_at = r.first_due_at, reason = r.reason,
   finished_at = r.finished_at
 from " (id bigint, state text, attempt bigint, due_at bigint, is_repeat boolean, is_resent boolean, first_due_at bigint, reason text, finished_at bigint)
-    " where delivery.id = r.id and " ["+delivery.owner" | "delivery.owner"] " = $2 and delivery.state = 'sending' returning delivery.id");
+    " where delivery.id = r.id and " ["+delivery.owner = $2" | "delivery.owner = $2"] " and delivery.state = 'sending'" ["" | " returning delivery.id"]);
+const HELD: Sql = sql!("deliveries.held": [packed id] " from delivery where id in (select r.id from " (id bigint) ") and " ["+owner = $2" | "owner = $2"]
+    " and state = 'sending'" end);
 
 /// Records what became of deliveries that the worker `owner` holds, and returns those that it did hold.
 pub async fn record_outcomes(tx: &mut Tx, now: Timestamp, owner: i64, outcomes: &[Outcome]) -> Result<BTreeSet<i64>, Error> {
@@ -289,7 +333,14 @@ pub async fn record_outcomes(tx: &mut Tx, now: Timestamp, owner: i64, outcomes: 
         return Ok(BTreeSet::new());
     }
     let written: Vec<OutcomeRow<'_>> = outcomes.iter().map(|outcome| outcome_row(now, outcome, None)).collect();
-    let found: Vec<IdRow> = tx.fetch_all(&RECORD, args![rows(&written), owner]).await?;
+    let found: Vec<IdRow> = if tx.is_embedded() {
+        let ids: Vec<i64> = outcomes.iter().map(|outcome| outcome.id).collect();
+        let held = tx.fetch_packed(&HELD, args![super::number_rows(&ids), owner]).await?;
+        tx.execute(&RECORD, args![rows(&written), owner]).await?;
+        held
+    } else {
+        tx.fetch_all(&RECORD, args![rows(&written), owner]).await?
+    };
     Ok(found.into_iter().map(|row| row.id).collect())
 }
 
@@ -309,82 +360,6 @@ pub async fn move_deliveries(tx: &mut Tx, now: Timestamp, moves: &[(State, Outco
     let written: Vec<OutcomeRow<'_>> = moves.iter().map(|(was, outcome)| outcome_row(now, outcome, Some(*was))).collect();
     let found: Vec<IdRow> = tx.fetch_all(&MOVE, args![rows(&written)]).await?;
     Ok(found.into_iter().map(|row| row.id).collect())
-}
-
-/// One attempt of a delivery.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// Which delivery.
-    pub delivery_id: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Who was asked: a relay's host and port, or the Maildir.
-    pub relay: String,
-    /// How far it came.
-    pub stage: String,
-    /// The reply's code, where there was a reply.
-    pub code: Option<u16>,
-    /// What became of it.
-    pub outcome: String,
-    /// The reply's text.
-    pub detail: String,
-}
-
-#[derive(Serialize, FromRow)]
-struct AttemptRow {
-    delivery_id: i64,
-    at: i64,
-    relay: String,
-    stage: String,
-    code: Option<i64>,
-    outcome: String,
-    detail: String,
-}
-
-const INSERT_ATTEMPTS: Sql = sql!("deliveries.insert_attempts":
-    "insert into attempt (delivery_id, at, relay, stage, code, outcome, detail)
-select r.delivery_id, r.at, r.relay, r.stage, r.code, r.outcome, r.detail
-from " (delivery_id bigint, at bigint, relay text, stage text, code bigint, outcome text, detail text) " where true");
-
-/// Writes down attempts.
-pub async fn insert_attempts(tx: &mut Tx, attempts: &[Attempt]) -> Result<(), Error> {
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    let written: Vec<AttemptRow> = attempts
-        .iter()
-        .map(|attempt| AttemptRow {
-            delivery_id: attempt.delivery_id,
-            at: attempt.at.as_millis(),
-            relay: attempt.relay.clone(),
-            stage: attempt.stage.clone(),
-            code: attempt.code.map(i64::from),
-            outcome: attempt.outcome.clone(),
-            detail: attempt.detail.clone(),
-        })
-        .collect();
-    tx.execute(&INSERT_ATTEMPTS, args![rows(&written)]).await?;
-    Ok(())
-}
-
-const ATTEMPTS: Sql = sql!("deliveries.attempts":
-    "select delivery_id, at, relay, stage, code, outcome, detail from attempt where delivery_id in (select r.id from " (id bigint) ") order by delivery_id, id");
-
-/// Lists the attempts of deliveries, oldest first.
-pub async fn list_attempts(tx: &mut Tx, deliveries: &[i64]) -> Result<Vec<Attempt>, Error> {
-    let found: Vec<AttemptRow> = tx.fetch_all(&ATTEMPTS, args![super::number_rows(deliveries)]).await?;
-    Ok(found
-        .into_iter()
-        .map(|row| Attempt {
-            delivery_id: row.delivery_id,
-            at: Timestamp::from_millis(row.at),
-            relay: row.relay,
-            stage: row.stage,
-            code: row.code.and_then(|code| u16::try_from(code).ok()),
-            outcome: row.outcome,
-            detail: row.detail,
-        })
-        .collect())
 }
 
 const HAND_OVER: Sql = sql!("deliveries.hand_over":

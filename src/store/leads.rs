@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use crate::lead::kind::Kind;
 use crate::lead::{Lead, LeadId, Stage};
 use crate::partner::PartnerId;
 use crate::policy::channel::Channel;
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, bit, rows, sql};
 use crate::store::error::Error;
 use crate::time::{LocalDay, Timestamp};
 
@@ -45,7 +45,7 @@ pub struct Due {
     pub partner_id: String,
 }
 
-#[derive(Debug, FromRow, Serialize)]
+#[derive(Debug, FromRow, Serialize, Deserialize)]
 struct LeadRow {
     seq: i64,
     id: String,
@@ -58,16 +58,20 @@ struct LeadRow {
     stage_since: i64,
     expires_at: Option<i64>,
     cool_at: Option<i64>,
+    #[serde(deserialize_with = "bit")]
     is_cooled: bool,
     remind_at: Option<i64>,
+    #[serde(deserialize_with = "bit")]
     is_expiring: bool,
     archive_at: Option<i64>,
+    #[serde(deserialize_with = "bit")]
     is_archived: bool,
     next_due_at: Option<i64>,
     channel: Option<String>,
     day: Option<String>,
     day_number: Option<i64>,
     digest_id: Option<i64>,
+    #[serde(deserialize_with = "bit")]
     is_quiet: bool,
     customer: String,
     deal: Option<String>,
@@ -84,12 +88,28 @@ macro_rules! columns {
   lead.day_number, lead.digest_id, lead.is_quiet, lead.customer, lead.deal, lead.location, lead.sender_id, lead.record, lead.answer"
     };
 }
+macro_rules! names {
+    () => {
+        "seq, id, partner_id, created_at, received_at, version, kind, stage, stage_since, expires_at, cool_at, is_cooled, remind_at, is_expiring, archive_at,
+  is_archived, next_due_at, channel, day, day_number, digest_id, is_quiet, customer, deal, location, sender_id, record, answer"
+    };
+}
 // `sql!` takes literals; the column list is spelled through this door so that it stands once.
 macro_rules! select_leads {
     ($name:literal: $sqlite:literal, $postgres:literal) => {
         Sql {
             name: $name,
-            sqlite: concat!("/* ", $name, " */ select ", columns!(), " from ", $sqlite),
+            sqlite: concat!(
+                "/* ",
+                $name,
+                " */ select json_group_array(json_array(",
+                names!(),
+                ")) as packed from (select ",
+                columns!(),
+                " from ",
+                $sqlite,
+                ")"
+            ),
             postgres: concat!("/* ", $name, " */ select ", columns!(), " from ", $postgres),
         }
     };
@@ -105,7 +125,7 @@ pub async fn find_leads<'a>(tx: &mut Tx, ids: impl IntoIterator<Item = &'a LeadI
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }
-    let found: Vec<LeadRow> = tx.fetch_all(&FIND, args![rows(&wanted)]).await?;
+    let found: Vec<LeadRow> = tx.fetch_packed(&FIND, args![rows(&wanted)]).await?;
     found
         .into_iter()
         .map(|row| Lead::try_from(row).map(|lead| (lead.id.clone(), lead)))
@@ -124,7 +144,7 @@ const FIND_BY_SEQ: Sql = select_leads!("leads.find_by_seq":
 /// Returns the leads of these rows, in the order of intake.
 pub async fn find_leads_by_seq(tx: &mut Tx, seqs: &[i64]) -> Result<Vec<Lead>, Error> {
     let wanted: Vec<Seq> = seqs.iter().map(|&seq| Seq { seq }).collect();
-    sorted(tx.fetch_all(&FIND_BY_SEQ, args![rows(&wanted)]).await?)
+    sorted(tx.fetch_packed(&FIND_BY_SEQ, args![rows(&wanted)]).await?)
 }
 
 const INSERT: Sql = sql!("leads.insert":
@@ -306,7 +326,7 @@ const HELD: Sql = select_leads!("leads.held":
 /// Lists the leads of these partners that wait for an address, in the order of intake.
 pub async fn list_held(tx: &mut Tx, partners: &[PartnerId], limit: i64) -> Result<Vec<Lead>, Error> {
     sorted(
-        tx.fetch_all(&HELD, args![super::id_rows(partners.iter().map(PartnerId::as_str)), limit])
+        tx.fetch_packed(&HELD, args![super::id_rows(partners.iter().map(PartnerId::as_str)), limit])
             .await?,
     )
 }
@@ -317,7 +337,7 @@ const OF_DIGESTS: Sql = select_leads!("leads.of_digests":
 
 /// Lists the leads of these digests.
 pub async fn list_of_digests(tx: &mut Tx, digests: &[i64]) -> Result<Vec<Lead>, Error> {
-    sorted(tx.fetch_all(&OF_DIGESTS, args![super::number_rows(digests)]).await?)
+    sorted(tx.fetch_packed(&OF_DIGESTS, args![super::number_rows(digests)]).await?)
 }
 
 #[derive(FromRow)]
@@ -341,7 +361,7 @@ pub async fn list_of_notices(tx: &mut Tx, reminders: &[i64], expiries: &[i64]) -
     let mut gathered: HashMap<i64, Vec<Lead>> = HashMap::new();
     for (sql, notices) in [(&OF_REMINDERS, reminders), (&OF_EXPIRIES, expiries)] {
         for &notice in notices {
-            let leads = sorted(tx.fetch_all(sql, args![super::number_rows(&[notice])]).await?)?;
+            let leads = sorted(tx.fetch_packed(sql, args![super::number_rows(&[notice])]).await?)?;
             gathered.insert(notice, leads);
         }
     }
@@ -372,7 +392,7 @@ const MAILED_ON_DAY: Sql = select_leads!("leads.mailed_on_day":
 /// Lists the unanswered leads that were mailed singly to `address` on a partner's day (`R-DIGEST`).
 pub async fn list_mailed_on_day(tx: &mut Tx, partner: &PartnerId, day: LocalDay, address: &str, limit: i64) -> Result<Vec<Lead>, Error> {
     sorted(
-        tx.fetch_all(&MAILED_ON_DAY, args![partner.as_str(), day.to_string(), address, limit])
+        tx.fetch_packed(&MAILED_ON_DAY, args![partner.as_str(), day.to_string(), address, limit])
             .await?,
     )
 }
@@ -383,7 +403,7 @@ const OF_PARTNER: Sql = select_leads!("leads.of_partner":
 
 /// Lists a partner's leads in the order of intake, from after `seq`.
 pub async fn list_of_partner(tx: &mut Tx, partner: &PartnerId, after_seq: i64, limit: i64) -> Result<Vec<Lead>, Error> {
-    sorted(tx.fetch_all(&OF_PARTNER, args![partner.as_str(), after_seq, limit]).await?)
+    sorted(tx.fetch_packed(&OF_PARTNER, args![partner.as_str(), after_seq, limit]).await?)
 }
 
 const COUNT_HELD: Sql = sql!("leads.count_held": "select count(*) as n from lead where channel = 'held' and stage = 'received'");
@@ -417,7 +437,7 @@ const LATEST_OF_PARTNER: Sql = select_leads!("leads.latest_of_partner":
 
 /// Lists a partner's leads, the latest first.
 pub async fn list_latest_of_partner(tx: &mut Tx, partner: &PartnerId, limit: i64) -> Result<Vec<Lead>, Error> {
-    let mut leads = sorted(tx.fetch_all(&LATEST_OF_PARTNER, args![partner.as_str(), limit]).await?)?;
+    let mut leads = sorted(tx.fetch_packed(&LATEST_OF_PARTNER, args![partner.as_str(), limit]).await?)?;
     leads.reverse();
     Ok(leads)
 }

@@ -8,6 +8,7 @@
 mod engine;
 mod error;
 
+pub mod attempts;
 pub mod audit;
 pub mod deliveries;
 pub mod digests;
@@ -40,6 +41,7 @@ use crate::time::Timestamp;
 /// Every statement, for the tests that prepare each on both engines and look at its plan.
 pub fn statements() -> impl Iterator<Item = &'static Sql> {
     let rooms = [
+        attempts::ALL,
         audit::ALL,
         deliveries::ALL,
         digests::ALL,

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use crate::lead::LeadId;
 use crate::outbox::Kind;
 use crate::partner::PartnerId;
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, bit, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
 pub(super) const ALL: &[&Sql] = &[
     &INSERT,
+    &JOIN,
     &DUE,
     &CLAIM,
     &FINISH,
@@ -131,15 +132,38 @@ const INSERT: Sql = sql!("notices.insert":
     "insert into notice (kind, subject, partner_id, lead_id, digest_id, state, turn, due_at, is_reopened, created_at)
 select r.kind, r.subject, r.partner_id, r.lead_id, r.digest_id, 'pending', r.turn, r.due_at, false, r.created_at
 from " (kind text, subject text, partner_id text, lead_id text, digest_id bigint, turn bigint, due_at bigint, created_at bigint)
+    " where true order by r.created_at on conflict (kind, subject) do nothing");
+
+/// Writes notices. One that is there already stays as it is.
+pub async fn insert_notices(tx: &mut Tx, now: Timestamp, new: &[NewNotice]) -> Result<(), Error> {
+    if !new.is_empty() {
+        tx.execute(&INSERT, args![new_rows(now, new)]).await?;
+    }
+    Ok(())
+}
+
+const JOIN: Sql = sql!("notices.join":
+    "insert into notice (kind, subject, partner_id, lead_id, digest_id, state, turn, due_at, is_reopened, created_at)
+select r.kind, r.subject, r.partner_id, r.lead_id, r.digest_id, 'pending', r.turn, r.due_at, false, r.created_at
+from " (kind text, subject text, partner_id text, lead_id text, digest_id bigint, turn bigint, due_at bigint, created_at bigint)
     " where true order by r.created_at
 on conflict (kind, subject) do update set due_at = notice.due_at
 returning id, kind, subject, state");
 
-/// Writes notices, and returns each by kind and subject. A gathering one that is there already is locked, to be joined if it is still open.
-pub async fn insert_notices(tx: &mut Tx, now: Timestamp, new: &[NewNotice]) -> Result<BTreeMap<(String, String), Written>, Error> {
+/// Writes gathering notices, and returns each by kind and subject. One that is there already is locked, to be joined if it is still open.
+pub async fn join_notices(tx: &mut Tx, now: Timestamp, new: &[NewNotice]) -> Result<BTreeMap<(String, String), Written>, Error> {
     if new.is_empty() {
         return Ok(BTreeMap::new());
     }
+    let found: Vec<Inserted> = tx.fetch_all(&JOIN, args![new_rows(now, new)]).await?;
+    let written = found.into_iter().map(|row| {
+        let is_open = matches!(row.state.as_str(), "pending" | "parked");
+        ((row.kind, row.subject), Written { id: row.id, is_open })
+    });
+    Ok(written.collect())
+}
+
+fn new_rows(now: Timestamp, new: &[NewNotice]) -> String {
     let written: Vec<NewRow<'_>> = new
         .iter()
         .map(|notice| NewRow {
@@ -153,30 +177,25 @@ pub async fn insert_notices(tx: &mut Tx, now: Timestamp, new: &[NewNotice]) -> R
             created_at: now.as_millis(),
         })
         .collect();
-    let found: Vec<Inserted> = tx.fetch_all(&INSERT, args![rows(&written)]).await?;
-    let written = found.into_iter().map(|row| {
-        let is_open = matches!(row.state.as_str(), "pending" | "parked");
-        ((row.kind, row.subject), Written { id: row.id, is_open })
-    });
-    Ok(written.collect())
+    rows(&written)
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct DueRow {
     id: i64,
     partner_id: String,
 }
 
 const DUE: Sql = sql!("notices.due":
-    "select id, partner_id from notice where state = 'pending' and due_at <= $1 order by turn, due_at, id limit $2");
+    [packed id, partner_id] " from notice where state = 'pending' and due_at <= $1 order by turn, due_at, id limit $2" end);
 
 /// Lists notices that are due, by partner, before anything is locked.
 pub async fn list_due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<(i64, PartnerId)>, Error> {
-    let found: Vec<DueRow> = tx.fetch_all(&DUE, args![now, limit]).await?;
+    let found: Vec<DueRow> = tx.fetch_packed(&DUE, args![now, limit]).await?;
     Ok(found.into_iter().map(|row| (row.id, PartnerId::new(row.partner_id))).collect())
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct NoticeRow {
     id: i64,
     kind: String,
@@ -186,20 +205,21 @@ struct NoticeRow {
     digest_id: Option<i64>,
     state: String,
     due_at: i64,
+    #[serde(deserialize_with = "bit")]
     is_reopened: bool,
     reason: Option<String>,
     created_at: i64,
 }
 
 const CLAIM: Sql = sql!("notices.claim":
-    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at
+    [packed id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at] "
 from notice
 where id in (select r.id from " (id bigint) ") and state = 'pending'
-order by turn, due_at, id" lock);
+order by turn, due_at, id" lock end);
 
 /// Reads those of the notices that are still pending, and locks them. Their partners are locked already.
 pub async fn claim_notices(tx: &mut Tx, ids: &[i64]) -> Result<Vec<Notice>, Error> {
-    let found: Vec<NoticeRow> = tx.fetch_all(&CLAIM, args![super::number_rows(ids)]).await?;
+    let found: Vec<NoticeRow> = tx.fetch_packed(&CLAIM, args![super::number_rows(ids)]).await?;
     found.into_iter().map(Notice::try_from).collect()
 }
 

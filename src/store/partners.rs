@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use crate::partner::{EmailAddress, Partner, PartnerId};
@@ -35,7 +35,7 @@ pub struct PartnerState {
     pub day_count: i64,
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct StateRow {
     partner_id: String,
     day: Option<String>,
@@ -45,7 +45,7 @@ struct StateRow {
 const STUBS: Sql = sql!("partners.stubs":
     "insert into partner_state (partner_id, day_count) select r.id, 0 from " (id text) " where true order by r.id on conflict (partner_id) do nothing");
 const LOCK: Sql = sql!("partners.lock":
-    "select partner_id, day, day_count from partner_state where partner_id in (select r.id from " (id text) ") order by partner_id" lock);
+    [packed partner_id, day, day_count] " from partner_state where partner_id in (select r.id from " (id text) ") order by partner_id" lock end);
 
 /// Locks partners in id order until the transaction ends, and returns their narrow rows. An unknown partner gets a stub.
 pub async fn lock_partners(tx: &mut Tx, ids: &BTreeSet<PartnerId>) -> Result<HashMap<PartnerId, PartnerState>, Error> {
@@ -54,18 +54,18 @@ pub async fn lock_partners(tx: &mut Tx, ids: &BTreeSet<PartnerId>) -> Result<Has
     }
     let wanted = super::id_rows(ids.iter().map(PartnerId::as_str));
     tx.execute(&STUBS, args![wanted.clone()]).await?;
-    let found: Vec<StateRow> = tx.fetch_all(&LOCK, args![wanted]).await?;
+    let found: Vec<StateRow> = tx.fetch_packed(&LOCK, args![wanted]).await?;
     Ok(found.into_iter().map(StateRow::into_pair).collect())
 }
 
 const LOCK_FREE: Sql = sql!("partners.lock_free":
-    "select partner_id, day, day_count from partner_state where partner_id in (select r.id from " (id text) ") order by partner_id" skip_locked);
+    [packed partner_id, day, day_count] " from partner_state where partner_id in (select r.id from " (id text) ") order by partner_id" skip_locked end);
 
 /// Locks those of the partners that nobody else holds, without waiting: another worker is busy with the rest.
 pub async fn lock_free_partners(tx: &mut Tx, ids: &BTreeSet<PartnerId>) -> Result<BTreeSet<PartnerId>, Error> {
     let wanted = super::id_rows(ids.iter().map(PartnerId::as_str));
     tx.execute(&STUBS, args![wanted.clone()]).await?;
-    let found: Vec<StateRow> = tx.fetch_all(&LOCK_FREE, args![wanted]).await?;
+    let found: Vec<StateRow> = tx.fetch_packed(&LOCK_FREE, args![wanted]).await?;
     Ok(found.into_iter().map(|row| PartnerId::new(row.partner_id)).collect())
 }
 
@@ -96,18 +96,18 @@ pub async fn set_days(tx: &mut Tx, days: &[(PartnerId, LocalDay, i64)]) -> Resul
     Ok(())
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct PartnerRow {
     id: String,
     record: String,
 }
 
-const FIND: Sql = sql!("partners.find": "select id, record from partner where id in (select r.id from " (id text) ")");
+const FIND: Sql = sql!("partners.find": [packed id, record] " from partner where id in (select r.id from " (id text) ")" end);
 
 /// Returns the partners with these ids; an unknown one has none.
 pub async fn find_partners<'a>(tx: &mut Tx, ids: impl IntoIterator<Item = &'a PartnerId>) -> Result<HashMap<PartnerId, Partner>, Error> {
     let found: Vec<PartnerRow> = tx
-        .fetch_all(&FIND, args![super::id_rows(ids.into_iter().map(PartnerId::as_str))])
+        .fetch_packed(&FIND, args![super::id_rows(ids.into_iter().map(PartnerId::as_str))])
         .await?;
     found
         .into_iter()

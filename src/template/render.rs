@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use tera::{Context, ErrorKind, ReportError};
 
 use crate::outbox::Kind;
@@ -10,6 +9,9 @@ use crate::template::error::Error;
 use crate::template::load::Set;
 use crate::template::view::View;
 use crate::template::{clean, plain};
+
+/// What a part has at most, but for long digests: the engine would begin with far less, and copy what it has again and again.
+const PART_BYTES: usize = 16 * 1024;
 
 /// A mail's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +26,6 @@ pub struct Rendered {
     pub language: String,
 }
 
-/// What a template sees: the view's fields, and these two.
-#[derive(Serialize)]
-struct Scope<'a> {
-    language: &'a str,
-    kind: &'a str,
-    #[serde(flatten)]
-    view: &'a View,
-}
-
 impl Set {
     /// Renders a mail in `language`, or where that is not there, in the one that [`Set::language_for`] takes instead.
     ///
@@ -41,18 +34,15 @@ impl Set {
     pub fn render(&self, kind: Kind, language: &str, view: &View) -> Result<Rendered, Error> {
         let name = self.language_for(&[language]);
         let language = &self.languages[name];
-        let scope = Scope {
-            language: name,
-            kind: kind.as_str(),
-            view,
-        };
-        let context = Context::from_serialize(&scope).map_err(|error| Error::from_engine(&error, &language.origins, None))?;
+        let context = context(name, kind, view).map_err(|error| Error::from_engine(&error, &language.origins, None))?;
         let part = |part: &str| {
             let file = format!("{kind}.{part}");
+            let mut written = Vec::with_capacity(PART_BYTES);
             language
                 .engine
-                .render(&file, &context)
-                .map_err(|error| Error::from_engine(&error, &language.origins, Some(&file)))
+                .render_to(&file, &context, &mut written)
+                .map_err(|error| Error::from_engine(&error, &language.origins, Some(&file)))?;
+            Ok(String::from_utf8(written).expect("templates and values are text"))
         };
         let subject = clean::one_line(&part("subject")?);
         if subject.is_empty() {
@@ -66,6 +56,14 @@ impl Set {
             language: name.to_owned(),
         })
     }
+}
+
+/// Returns what a template sees: the view's fields, and `language` and `kind`.
+fn context(language: &str, kind: Kind, view: &View) -> Result<Context, tera::Error> {
+    let mut context = Context::from_serialize(view)?;
+    context.insert("language", language);
+    context.insert("kind", kind.as_str());
+    Ok(context)
 }
 
 impl Error {

@@ -6,7 +6,8 @@ use crate::app::testing::records::{lead, partner};
 use crate::app::testing::{OWNER, Portal, at, both, refused};
 use crate::outbox::Stage;
 use crate::outbox::delivery::{Event, InDoubt, State};
-use crate::store::deliveries::{Delivery, find_delivery, list_attempts, mark_handed_over};
+use crate::store::attempts::list_attempts;
+use crate::store::deliveries::{Delivery, find_delivery, mark_handed_over};
 use crate::store::workers::{end_worker, insert_worker};
 
 const NOW: &str = "2026-03-02T09:00:00Z";

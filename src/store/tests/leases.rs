@@ -10,7 +10,7 @@ use crate::store::deliveries::{
     Delivery, NewDelivery, Outcome, claim_deliveries, find_delivery, insert_deliveries, list_dead, mark_handed_over, move_deliveries,
     record_outcomes,
 };
-use crate::store::notices::{NewNotice, claim_notices, insert_notices};
+use crate::store::notices::{NewNotice, claim_notices, join_notices};
 use crate::store::partners::{lock_free_partners, lock_partners};
 use crate::store::testing::{both, on_postgres};
 use crate::store::workers::{end_worker, insert_worker, list_live, lock_embedded, renew_worker, void_workers};
@@ -38,7 +38,7 @@ async fn deliveries(store: &Store, owner: i64, n: usize) -> Vec<Delivery> {
             due_at: now(),
         })
         .collect();
-    let ids = insert_notices(&mut tx, now(), &notices).await.expect("notices");
+    let ids = join_notices(&mut tx, now(), &notices).await.expect("notices");
     let new: Vec<NewDelivery> = ids.values().map(|notice| new_delivery(notice.id, "ada@contoso.example")).collect();
     let made = insert_deliveries(&mut tx, now(), owner, &new).await.expect("deliveries");
     tx.commit().await.expect("a commit");

@@ -1,5 +1,6 @@
 //! `posthorn::mail`'s SMTP client against a relay that does as it is told, one module per group of faults.
 
+mod ahead;
 mod auth;
 mod disconnect;
 mod idle_close;

@@ -1,0 +1,275 @@
+//! The senders: as many as there are connections, each composing and handing over one mail after another from one queue.
+//!
+//! In: letters, claimed. Out: what came of each, for the recorder, who is woken when there is enough for a commit and not for every mail.
+//!
+//! Why not a task a mail: starting one took 70,000 instructions, and the end of each woke the recorder.
+//! **Invariant:** a mail is begun only while less than [`UNRECORDED_MAX`] others are begun and not recorded.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::claim::Letter;
+use crate::app::record::{Tried, TryResult};
+use crate::clock::Clock;
+use crate::delivery::compose::{Composed, Composer, NoMail};
+use crate::delivery::lease::Alive;
+use crate::delivery::outlet::{Line, Outlet};
+use crate::outbox::Kind;
+use crate::store::deliveries::Delivery;
+use crate::time::Timestamp;
+
+/// Mails handed over and not yet recorded, at most: what a crash at the worst moment makes uncertain. A worker that cannot record stops here.
+pub(super) const UNRECORDED_MAX: usize = 100;
+
+/// How long the goodbyes may take, said side by side.
+const GOODBYE_MAX: Duration = Duration::from_secs(3);
+
+/// A worker's senders, and what they have before and behind them.
+pub(super) struct Senders {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    /// Letters begun whose outcome was not fetched yet.
+    n_under_way: usize,
+}
+
+struct Shared {
+    n_senders: usize,
+    outlet: Arc<Outlet>,
+    clock: Clock,
+    alive: Alive,
+    stop: CancellationToken,
+    waiting: Mutex<VecDeque<(Letter, Arc<Composer>)>>,
+    /// A permit for each waiting letter.
+    n_waiting: Semaphore,
+    /// A permit for each mail that may still be begun before outcomes are recorded.
+    n_free: Semaphore,
+    back: Mutex<Back>,
+    came_back: Notify,
+}
+
+struct Back {
+    tried: Vec<Tried>,
+    /// How many the recorder waits for.
+    n_wanted: usize,
+}
+
+impl Senders {
+    /// Sets up `n` senders; they start with the first letter.
+    pub(super) fn new(n: usize, outlet: &Arc<Outlet>, clock: Clock, alive: Alive, stop: &CancellationToken) -> Self {
+        let shared = Shared {
+            n_senders: n,
+            outlet: Arc::clone(outlet),
+            clock,
+            alive,
+            stop: stop.clone(),
+            waiting: Mutex::default(),
+            n_waiting: Semaphore::new(0),
+            n_free: Semaphore::new(UNRECORDED_MAX),
+            back: Mutex::new(Back {
+                tried: Vec::new(),
+                n_wanted: usize::MAX,
+            }),
+            came_back: Notify::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            tasks: JoinSet::new(),
+            n_under_way: 0,
+        }
+    }
+
+    /// Puts letters into the queue.
+    pub(super) fn begin(&mut self, letters: impl IntoIterator<Item = Letter>, composer: &Arc<Composer>) {
+        let n_before = self.n_under_way;
+        {
+            let mut waiting = lock(&self.shared.waiting);
+            for letter in letters {
+                waiting.push_back((letter, Arc::clone(composer)));
+                self.n_under_way += 1;
+            }
+        }
+        while self.tasks.len() < self.shared.n_senders.min(self.n_under_way) {
+            let shared = Arc::clone(&self.shared);
+            self.tasks.spawn(async move { shared.send_on().await });
+        }
+        self.shared.n_waiting.add_permits(self.n_under_way - n_before);
+    }
+
+    /// Returns how many letters were begun whose outcome was not fetched yet.
+    pub(super) fn n_under_way(&self) -> usize {
+        self.n_under_way
+    }
+
+    /// Waits for a first outcome, then for company, and returns up to `n_max` outcomes.
+    pub(super) async fn outcomes(&mut self, n_max: usize, wait_first: Duration, wait_company: Duration) -> Vec<Tried> {
+        self.wait_for(1, wait_first).await;
+        self.wait_for(n_max.min(self.n_under_way), wait_company).await;
+        let mut back = lock(&self.shared.back);
+        let n = back.tried.len().min(n_max);
+        self.n_under_way -= n;
+        back.tried.drain(..n).collect()
+    }
+
+    async fn wait_for(&mut self, n_wanted: usize, wait: Duration) {
+        let until = Instant::now() + wait;
+        loop {
+            if let Some(ended) = self.tasks.try_join_next() {
+                ended.expect("a sender neither panics nor is aborted while its worker works");
+            }
+            {
+                let mut back = lock(&self.shared.back);
+                let is_there = back.tried.len() >= n_wanted.min(self.n_under_way);
+                back.n_wanted = if is_there { usize::MAX } else { n_wanted };
+                if is_there {
+                    return;
+                }
+            }
+            // Dropped at its await it loses nothing: the outcomes are where they are.
+            if timeout_at(until, self.shared.came_back.notified()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lets as many more mails be begun as were recorded.
+    pub(super) fn recorded(&self, n: usize) {
+        self.shared.n_free.add_permits(n);
+    }
+
+    /// Ends the connections politely, or at once where something is still under way after all.
+    pub(super) async fn end(&mut self) {
+        self.shared.n_waiting.close();
+        let until = Instant::now() + if self.n_under_way == 0 { GOODBYE_MAX } else { Duration::ZERO };
+        while let Ok(Some(_)) = timeout_at(until, self.tasks.join_next()).await {}
+        self.tasks.abort_all();
+    }
+}
+
+/// A letter whose mail is written: ready to be handed over.
+struct Ready {
+    delivery: Delivery,
+    mail: Composed,
+}
+
+impl Shared {
+    /// Sends one mail after another, each connection its own; the next one is written first, so that it can be asked for with the end of this one.
+    async fn send_on(&self) {
+        let mut line = Line::new(&self.outlet);
+        let mut ready = None;
+        loop {
+            let this = match ready.take() {
+                Some(this) => this,
+                None => match self.begin().await {
+                    Ok(Some(this)) => this,
+                    Ok(None) => continue,
+                    // No more letters come.
+                    Err(_) => break,
+                },
+            };
+            ready = self.begin_next();
+            self.hand_over(&mut line, this, ready.as_ref()).await;
+        }
+        line.close().await;
+    }
+
+    /// Takes a letter as soon as there is one, and writes its mail; none where there is no mail to send.
+    async fn begin(&self) -> Result<Option<Ready>, AcquireError> {
+        self.n_waiting.acquire().await?.forget();
+        // Given back when the outcome is recorded.
+        self.n_free.acquire().await?.forget();
+        Ok(self.compose())
+    }
+
+    /// Takes a letter where there are enough for every sender: the last ones are not left to one connection while others have nothing to do.
+    fn begin_next(&self) -> Option<Ready> {
+        if !self.may_begin() || lock(&self.waiting).len() < self.n_senders {
+            return None;
+        }
+        let (waiting, free) = (self.n_waiting.try_acquire().ok()?, self.n_free.try_acquire().ok()?);
+        waiting.forget();
+        free.forget();
+        self.compose()
+    }
+
+    /// Tells whether a letter may be begun. Past its lease others may be sending it already.
+    fn may_begin(&self) -> bool {
+        !self.stop.is_cancelled() && self.alive.holds()
+    }
+
+    fn compose(&self) -> Option<Ready> {
+        let (letter, composer) = lock(&self.waiting).pop_front().expect("there is a permit for each letter");
+        let at = self.clock.now();
+        let result = if self.may_begin() {
+            match composer.compose(&letter, at) {
+                Ok(mail) => {
+                    let delivery = letter.delivery;
+                    return Some(Ready { delivery, mail });
+                }
+                Err(NoMail::NothingLeft) => TryResult::NothingLeft(nothing_left(letter.delivery.kind).to_owned()),
+                Err(NoMail::Unwritable(why)) => TryResult::Unwritable(why),
+            }
+        } else {
+            TryResult::Released
+        };
+        self.tell(letter.delivery, at, String::new(), result);
+        None
+    }
+
+    /// Hands a mail over. What the relay has been asked for is sent even when the worker stops; but never past the lease.
+    async fn hand_over(&self, line: &mut Line, this: Ready, next: Option<&Ready>) {
+        let at = self.clock.now();
+        let may_go = self.may_begin() || (line.is_asked() && self.alive.holds());
+        let (relay, result) = if may_go {
+            line.send(this.mail, next.map(|next| &next.mail)).await
+        } else {
+            if line.is_asked() {
+                line.cut();
+            }
+            (String::new(), TryResult::Released)
+        };
+        self.tell(this.delivery, at, relay, result);
+    }
+
+    fn tell(&self, delivery: Delivery, at: Timestamp, relay: String, result: TryResult) {
+        let jitter = jitter_of(delivery.id, delivery.attempt);
+        let mut back = lock(&self.back);
+        back.tried.push(Tried {
+            delivery,
+            at,
+            relay,
+            result,
+            jitter,
+        });
+        if back.tried.len() >= back.n_wanted {
+            back.n_wanted = usize::MAX;
+            self.came_back.notify_one();
+        }
+    }
+}
+
+fn nothing_left(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Lead => "the lead needs no answer any more",
+        Kind::Digest | Kind::Reminder => "none of its leads is still unanswered",
+        Kind::Expiry | Kind::Decline => "its lead is not here any more",
+    }
+}
+
+/// Spreads what failed together: from 0 to 1, different for each delivery and attempt, the same at every run.
+fn jitter_of(delivery_id: i64, attempt: u32) -> f64 {
+    // A golden-ratio step (Knuth) scatters neighbouring ids evenly.
+    let step = (delivery_id as u64)
+        .wrapping_add(u64::from(attempt))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (step >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
