@@ -14,6 +14,7 @@ use crate::store::deliveries::{Delivery, Outcome, find_delivery, list_dead, list
 use crate::store::notices::reopen_notices;
 use crate::store::suppressions::note_faults;
 use crate::store::{Store, retried};
+use crate::telemetry;
 use crate::time::Timestamp;
 
 /// Deliveries that are taken back in one transaction.
@@ -34,6 +35,8 @@ pub struct Tried {
     pub result: TryResult,
     /// From 0 to 1: spreads what failed together.
     pub jitter: f64,
+    /// When the lead came in that is mailed singly; for the time that it took.
+    pub arrived_at: Option<Timestamp>,
 }
 
 /// What the other side did.
@@ -135,11 +138,24 @@ async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, t
         .collect();
     reopen_notices(&mut tx, now, &again).await?;
     tx.commit().await?;
+    for one in &ours {
+        let (delivery, state) = (&one.delivery, nexts[&one.delivery.id].state);
+        let since_arrival = one.arrived_at.filter(|_| state == State::Sent).map(|at| one.at.since(at));
+        telemetry::delivery_recorded(delivery.id, delivery.kind.as_str(), told(state), since_arrival);
+    }
     let resting = ours.iter().filter(|one| nexts[&one.delivery.id].opens_circuit);
     Ok(Recorded {
         n_recorded: ours.len(),
         relay_rests_until: resting.map(|_| now.plus(rules.retry.relay_pause)).max(),
     })
+}
+
+/// Returns how the metrics name what became of a mail.
+fn told(state: State) -> &'static str {
+    match state {
+        State::Queued => "retried",
+        other => other.as_str(),
+    }
 }
 
 fn is_bare_refusal(result: &TryResult) -> bool {

@@ -292,6 +292,7 @@ pub(crate) fn tried(now: &str, letter: &Letter, result: TryResult) -> Tried {
         at: at(now),
         relay: "relay.example:25".into(),
         result,
+        arrived_at: None,
         jitter: 0.5,
     }
 }

@@ -154,6 +154,7 @@ impl Senders {
 /// A letter whose mail is written: ready to be handed over.
 struct Ready {
     delivery: Delivery,
+    arrived_at: Option<Timestamp>,
     mail: Composed,
 }
 
@@ -208,8 +209,18 @@ impl Shared {
         let result = if self.may_begin() {
             match composer.compose(&letter, at) {
                 Ok(mail) => {
+                    // Only of a mail of its own is it known when its news came.
+                    let arrived_at = letter
+                        .leads
+                        .first()
+                        .filter(|_| letter.delivery.kind == Kind::Lead)
+                        .map(|lead| lead.received_at);
                     let delivery = letter.delivery;
-                    return Some(Ready { delivery, mail });
+                    return Some(Ready {
+                        delivery,
+                        arrived_at,
+                        mail,
+                    });
                 }
                 Err(NoMail::NothingLeft) => TryResult::NothingLeft(nothing_left(letter.delivery.kind).to_owned()),
                 Err(NoMail::Unwritable(why)) => TryResult::Unwritable(why),
@@ -217,7 +228,7 @@ impl Shared {
         } else {
             TryResult::Released
         };
-        self.tell(letter.delivery, at, String::new(), result);
+        self.tell(letter.delivery, None, at, String::new(), result);
         None
     }
 
@@ -233,10 +244,10 @@ impl Shared {
             }
             (String::new(), TryResult::Released)
         };
-        self.tell(this.delivery, at, relay, result);
+        self.tell(this.delivery, this.arrived_at, at, relay, result);
     }
 
-    fn tell(&self, delivery: Delivery, at: Timestamp, relay: String, result: TryResult) {
+    fn tell(&self, delivery: Delivery, arrived_at: Option<Timestamp>, at: Timestamp, relay: String, result: TryResult) {
         let jitter = jitter_of(delivery.id, delivery.attempt);
         let mut back = lock(&self.back);
         back.tried.push(Tried {
@@ -245,6 +256,7 @@ impl Shared {
             relay,
             result,
             jitter,
+            arrived_at,
         });
         if back.tried.len() >= back.n_wanted {
             back.n_wanted = usize::MAX;

@@ -209,6 +209,13 @@ impl Worker {
                 telemetry::delivery_not_sent(one.delivery.id, one.delivery.partner_id.as_str(), &one.relay, stage, code);
             }
         }
+        let is_resting = recorded.relay_rests_until.is_some();
+        if let Some(asked) = tried
+            .iter()
+            .find(|one| is_resting != matches!(one.result, TryResult::Accepted(_)) && !one.relay.is_empty())
+        {
+            telemetry::metrics::relay_rests(&asked.relay, is_resting);
+        }
         if recorded.relay_rests_until.is_some() {
             self.relay_rests_until = recorded.relay_rests_until;
         }

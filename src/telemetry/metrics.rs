@@ -61,7 +61,7 @@ pub const METRICS: &[Metric] = &[
         DELIVERIES,
         Kind::Counter,
         &["kind", "outcome"],
-        "Outcomes of mails: sent, failed, retried, in_doubt, suppressed, cancelled, repeated.",
+        "What became of mails that were tried: sent, failed, retried, in_doubt, cancelled.",
     ),
     metric(
         LEADS,

@@ -211,6 +211,7 @@ impl Inside {
             relay: "mx.example:587".into(),
             result,
             jitter: 0.5,
+            arrived_at: None,
         }];
         let recorded = record(&self.store, self.now, &self.rules, self.worker, &tried);
         assert_eq!(self.runtime.block_on(recorded).expect("it is recorded").n_recorded, 1);
