@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::json;
 
+use tracing::Instrument;
+
 use crate::app::fire::close_early;
 use crate::app::known::{Known, zone_of};
 use crate::app::record::{facts, outcome};
@@ -63,7 +65,8 @@ pub struct Claimed {
 /// # Errors
 /// The database cannot record it; then nothing was claimed.
 pub async fn claim(store: &Store, now: Timestamp, rules: &Rules, owner: i64, limit: usize) -> Result<Claimed, Error> {
-    Ok(retried(|| claim_once(store, now, rules, owner, limit)).await?)
+    let span = tracing::info_span!("app.claim", limit);
+    Ok(retried(|| claim_once(store, now, rules, owner, limit)).instrument(span).await?)
 }
 
 async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, limit: usize) -> Result<Claimed, crate::store::Error> {

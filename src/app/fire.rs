@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 
+use tracing::Instrument;
+
 use crate::app::known::Known;
 use crate::app::resolve::{Fate, Plan, plan};
 use crate::app::{Error, Rules, about_partner};
@@ -25,7 +27,8 @@ pub const BATCH_MAX: i64 = 200;
 /// # Errors
 /// The database cannot record it; then nothing was closed.
 pub async fn fire(store: &Store, now: Timestamp, rules: &Rules) -> Result<usize, Error> {
-    Ok(retried(|| fire_once(store, now, rules)).await?)
+    let span = tracing::info_span!("app.fire");
+    Ok(retried(|| fire_once(store, now, rules)).instrument(span).await?)
 }
 
 async fn fire_once(store: &Store, now: Timestamp, rules: &Rules) -> Result<usize, crate::store::Error> {

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use tracing::Instrument;
+
 use crate::app::suppress::{self, Suppress};
 use crate::app::{Error, Rules};
 use crate::outbox::delivery::{Due, Event, Facts, InDoubt, Next, State, next};
@@ -89,7 +91,8 @@ pub struct Recorded {
 /// # Errors
 /// The database cannot record it; then nothing was.
 pub async fn record(store: &Store, now: Timestamp, rules: &Rules, owner: i64, tried: &[Tried]) -> Result<Recorded, Error> {
-    Ok(retried(|| record_once(store, now, rules, owner, tried)).await?)
+    let span = tracing::info_span!("app.record", n_rows = tried.len());
+    Ok(retried(|| record_once(store, now, rules, owner, tried)).instrument(span).await?)
 }
 
 async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, tried: &[Tried]) -> Result<Recorded, crate::store::Error> {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use crate::app::known::Known;
 use crate::app::new_lead::{decide_new, join_digests, single_notices};
 use crate::app::sync::write_updates;
@@ -79,7 +81,8 @@ pub async fn take_in(store: &Store, now: Timestamp, rules: &Rules, batch: &[Inco
     let mut taken = Vec::with_capacity(batch.len());
     // The second record of an id is an update of the first, and so is decided after it is written.
     for round in rounds(batch) {
-        taken.extend(retried(|| take_in_once(store, now, rules, round)).await?);
+        let span = tracing::info_span!("app.take_in", n_rows = round.len());
+        taken.extend(retried(|| take_in_once(store, now, rules, round)).instrument(span).await?);
     }
     Ok(taken)
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use tracing::Instrument;
+
 use crate::app::known::Known;
 use crate::app::withdraw::withdraw;
 use crate::app::{Error, Rules, about_lead, lead_desk, lead_item};
@@ -30,7 +32,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// # Errors
 /// The database cannot record it; then nothing was moved.
 pub async fn tick(store: &Store, now: Timestamp, rules: &Rules) -> Result<usize, Error> {
-    Ok(retried(|| tick_once(store, now, rules)).await?)
+    let span = tracing::info_span!("app.tick");
+    Ok(retried(|| tick_once(store, now, rules)).instrument(span).await?)
 }
 
 /// A lead that moves, with what follows from it.

@@ -115,3 +115,77 @@ fn it_is_not_ready_without_its_database_and_takes_nothing_that_it_could_lose() {
         .expect(201);
     web.stop();
 }
+
+/// No customer's name, address, phone or notes stands in any log, of a recipient no more than the domain, and no token.
+#[test]
+fn the_log_tells_programs_what_happened_and_nothing_of_people() {
+    let posthorn = Posthorn::sqlite();
+    let relay = Relay::start();
+    relay.refuse("RCPT", "550 5.1.1 no private.person here", usize::MAX);
+    posthorn
+        .setting("mail.transport", "smtp")
+        .setting("smtp.relays", &relay.relays())
+        .setting("log.format", "json")
+        .setting("log.level", "debug")
+        .partner_records([partner("contoso").preferred("private.person@contoso.example")]);
+    let (token, entry) = crate::doors::token(&posthorn, &["--name", "portal", "--scope", "intake", "--scope", "read"]);
+    crate::doors::with_tokens(&posthorn, &[entry]);
+    let mut running = posthorn.start(&["serve"]);
+    let log = running.stderr_path();
+    running.until("it listens", || {
+        std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .contains("\"message\":\"listening\"")
+    });
+    let text = std::fs::read_to_string(&log).expect("a log");
+    let line = text.lines().find(|line| line.contains("\"listening\"")).expect("it was there");
+    let told: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+    let base = format!("http://{}", told["address"].as_str().expect("an address"));
+    let record = serde_json::Value::from(
+        lead("L1")
+            .created(&now())
+            .with("customerProfile.name", "Geheimrat Goethe")
+            .with("details.notes", "my notes are mine"),
+    );
+    let posted = std::process::Command::new("curl")
+        .args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-H",
+            "content-type: application/json",
+            "-H",
+            "client-request-id: follow-me",
+            "-H",
+        ])
+        .arg(format!("authorization: Bearer {token}"))
+        .args(["-d", &record.to_string(), &format!("{base}/v1/leads")])
+        .status();
+    if !posted.is_ok_and(|status| status.success()) {
+        eprintln!("the log was not looked at: there is no curl; `cargo xtask test` installs it");
+        return;
+    }
+    running.until("the refusal is logged", || {
+        std::fs::read_to_string(&log).unwrap_or_default().contains("delivery not sent")
+    });
+    running.signal("TERM");
+    running.wait();
+    let text = std::fs::read_to_string(&log).expect("a log");
+    for line in text.lines() {
+        let told: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(told["timestamp"].is_string() && told["level"].is_string(), "{line}");
+    }
+    for secret in [
+        "Goethe",
+        "my notes",
+        "private.person",
+        "ada@fabrikam",
+        "0113",
+        "496 0000",
+        "Byron",
+        token.as_str(),
+    ] {
+        assert!(!text.contains(secret), "{secret:?} stands in the log:\n{text}");
+    }
+    assert!(text.contains("follow-me"), "the request can be followed:\n{text}");
+}

@@ -213,7 +213,10 @@ fn what_will_never_be_taken_in_is_discarded() {
 fn a_record_of_another_partners_lead_is_kept_with_its_content() {
     both(|posthorn| {
         posthorn.leads([lead("L1")]);
-        let file = posthorn.file("other.ndjson", &ndjson([lead("L1").partner("fabrikam").with("details.notes", "mine")]));
+        let file = posthorn.file(
+            "other.ndjson",
+            &ndjson([lead("L1").partner("fabrikam").with("details.notes", "mine")]),
+        );
         let output = posthorn.run(&["import", "--yes", &file]);
         assert_eq!(output.code, 1, "{output}");
         let shown = posthorn.ok(&["rejected", "show", "1"]);
