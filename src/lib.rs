@@ -19,9 +19,11 @@ pub mod clean;
 pub mod fault;
 pub mod fields;
 pub mod lead;
+pub mod link;
 pub mod outbox;
 pub mod partner;
 pub mod policy;
+pub mod tag;
 pub mod time;
 
 // The shell: does I/O, and decides nothing.

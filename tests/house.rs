@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use source::{Source, line_of, occurrences};
 
 /// The rooms that decide: they do no I/O, and know none of the others.
-const CORE: &[&str] = &["lead", "partner", "policy", "outbox", "time", "fault", "fields", "clean"];
+const CORE: &[&str] = &[
+    "lead", "partner", "policy", "outbox", "link", "time", "tag", "fault", "fields", "clean",
+];
 
 /// What every room of the shell has at hand.
 const AT_HAND: &[&str] = &["settings", "telemetry", "clock", "fault_point"];

@@ -31,6 +31,12 @@ fn the_metrics_are_documented_as_they_are() {
 }
 
 #[test]
+fn the_api_is_documented_as_it_is() {
+    let api = posthorn::http::openapi().to_pretty_json().expect("a description is plain data");
+    check_page("openapi.json", &format!("{api}\n"));
+}
+
+#[test]
 fn the_states_of_a_notice_are_documented_as_they_are() {
     check_page("notice-states.md", &posthorn::outbox::reference::notice_states());
 }

@@ -14,6 +14,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use measured::Run;
 use posthorn::clock::wall_now;
@@ -23,6 +24,11 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Mails on the way at once, here and in the loops.
 const N_CONNECTIONS: usize = 8;
+
+/// How far away the far relay is.
+const FAR: Duration = Duration::from_millis(5);
+/// Of the leads, one in so many is mailed to the far relay: the bare loop takes four turns a mail there.
+const FAR_SHARE: usize = 10;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -42,6 +48,8 @@ struct Round {
     sink_cpu_seconds: f64,
     bare: Run,
     ceiling: Run,
+    far: Run,
+    far_bare: Run,
     commits_per_second: f64,
     mail_bytes: usize,
 }
@@ -98,10 +106,10 @@ fn send(which: &str, sink: &str, maildir: &str, n_mails: &str) -> Outcome {
 }
 
 fn bench(wanted: &Wanted) -> Outcome {
-    let sink = Sink::start()?;
+    let (sink, far_sink) = (Sink::start(Duration::ZERO)?, Sink::start(FAR)?);
     let mut rounds = Vec::new();
     for n in 1..=wanted.n_rounds {
-        let round = round(wanted, &sink)?;
+        let round = round(wanted, &sink, &far_sink)?;
         eprintln!(
             "round {n} of {}: import {:.0}/s, Maildir {:.0}/s, SMTP {:.0}/s, bare loop {:.0}/s, ceiling {:.0}/s",
             wanted.n_rounds,
@@ -117,7 +125,7 @@ fn bench(wanted: &Wanted) -> Outcome {
     Ok(())
 }
 
-fn round(wanted: &Wanted, sink: &Sink) -> Outcome<Round> {
+fn round(wanted: &Wanted, sink: &Sink, far_sink: &Sink) -> Outcome<Round> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let maildir = folder.join("mail");
@@ -149,12 +157,7 @@ fn round(wanted: &Wanted, sink: &Sink) -> Outcome<Round> {
     let import = posthorn(&to_maildir, &["import", "--yes", "leads.ndjson"])?;
 
     let copy = imported.copy(wanted, folder, "copied")?;
-    let relay = sink.address();
-    let relays = format!(
-        "[[smtp.relays]]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nconnections = {N_CONNECTIONS}",
-        relay.port()
-    );
-    let to_smtp = config(folder, "smtp.toml", &copy.url, "transport = \"smtp\"", &relays)?;
+    let to_smtp = smtp_config(folder, "smtp.toml", &copy.url, sink.address())?;
     let maildir_run = posthorn(&to_maildir, &["work", "--until-idle"])?;
 
     let (n_before, cpu_before) = (sink.n_mails(), measured::own_cpu_seconds());
@@ -165,20 +168,30 @@ fn round(wanted: &Wanted, sink: &Sink) -> Outcome<Round> {
         return Err(format!("{n_sent} mails came out of {} leads", wanted.n_leads).into());
     }
 
-    let send = |which: &str| {
+    let send = |which: &str, relay: SocketAddr, n_mails: usize| {
         let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
         command
             .args(["send", which, &relay.to_string()])
             .arg(&maildir)
-            .arg(wanted.n_leads.to_string());
+            .arg(n_mails.to_string());
         measured::run(&mut command)
     };
-    let bare = send("bare")?;
-    let ceiling = send("ceiling")?;
+    let bare = send("bare", sink.address(), wanted.n_leads)?;
+    let ceiling = send("ceiling", sink.address(), wanted.n_leads)?;
+
+    let distant = Database::new(wanted, folder, "distant")?;
+    let to_far = smtp_config(folder, "far.toml", &distant.url, far_sink.address())?;
+    records::write_leads(&leads, wanted.n_far(), wall_now())?;
+    posthorn(&to_far, &["migrate"])?;
+    posthorn(&to_far, &["partners", "import", "partners.ndjson"])?;
+    posthorn(&to_far, &["import", "--yes", "leads.ndjson"])?;
+    let far = posthorn(&to_far, &["work", "--until-idle"])?;
+    let far_bare = send("bare", far_sink.address(), wanted.n_far())?;
     let mail_bytes = Mails::read(&maildir)?.n_bytes_mean();
     let commits_per_second = measured::commits_per_second(folder)?;
     imported.remove(wanted)?;
     copy.remove(wanted)?;
+    distant.remove(wanted)?;
     Ok(Round {
         import,
         maildir: maildir_run,
@@ -186,9 +199,19 @@ fn round(wanted: &Wanted, sink: &Sink) -> Outcome<Round> {
         sink_cpu_seconds,
         bare,
         ceiling,
+        far,
+        far_bare,
         commits_per_second,
         mail_bytes,
     })
+}
+
+fn smtp_config(folder: &Path, name: &str, database: &str, relay: SocketAddr) -> Outcome<PathBuf> {
+    let relays = format!(
+        "[[smtp.relays]]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nconnections = {N_CONNECTIONS}",
+        relay.port()
+    );
+    config(folder, name, database, "transport = \"smtp\"", &relays)
 }
 
 fn config(folder: &Path, name: &str, database: &str, mail: &str, smtp: &str) -> Outcome<PathBuf> {
@@ -265,6 +288,10 @@ impl Wanted {
         self.n_leads as f64 / run.wall_seconds
     }
 
+    fn n_far(&self) -> usize {
+        self.n_leads.div_ceil(FAR_SHARE)
+    }
+
     fn cpu_micros(&self, cpu_seconds: f64) -> f64 {
         1e6 * cpu_seconds / self.n_leads as f64
     }
@@ -292,6 +319,13 @@ fn print(wanted: &Wanted, rounds: &[Round]) {
     line("bare loop to the sink", "mails/s", 0, &|r| wanted.per_second(r.bare));
     line("the sink's ceiling", "mails/s", 0, &|r| wanted.per_second(r.ceiling));
     line("posthorn / bare loop", "", 2, &|r| r.bare.wall_seconds / r.smtp.wall_seconds);
+    println!();
+    let n_far = wanted.n_far() as f64;
+    line("posthorn to a sink 5 ms away", "mails/s", 0, &|r| n_far / r.far.wall_seconds);
+    line("bare loop to a sink 5 ms away", "mails/s", 0, &|r| n_far / r.far_bare.wall_seconds);
+    line("posthorn / bare loop, 5 ms away", "", 2, &|r| {
+        r.far_bare.wall_seconds / r.far.wall_seconds
+    });
     println!();
     line("peak resident memory, import", "MiB", 1, &|r| r.import.peak_mib);
     line("peak resident memory, Maildir", "MiB", 1, &|r| r.maildir.peak_mib);

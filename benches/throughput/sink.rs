@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// What a read may bring: more than the largest mail of the bench, so that most mails are one read.
 const READ_BYTES: usize = 64 * 1024;
@@ -21,8 +22,8 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Listens on a free port of this machine.
-    pub fn start() -> io::Result<Self> {
+    /// Listens on a free port of this machine, and answers each turn `after` a while, as a relay does that is so far away.
+    pub fn start(after: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let n_mails = Arc::new(AtomicU64::new(0));
@@ -31,7 +32,7 @@ impl Sink {
             for client in listener.incoming().flatten() {
                 let n_mails = Arc::clone(&counted);
                 // A client that goes away is the client's matter: what it had sent is counted.
-                thread::spawn(move || converse(client, &n_mails).ok());
+                thread::spawn(move || converse(client, after, &n_mails).ok());
             }
         });
         Ok(Self { address, n_mails })
@@ -48,7 +49,7 @@ impl Sink {
     }
 }
 
-fn converse(mut client: TcpStream, n_mails: &AtomicU64) -> io::Result<()> {
+fn converse(mut client: TcpStream, after: Duration, n_mails: &AtomicU64) -> io::Result<()> {
     client.set_nodelay(true)?;
     client.write_all(b"220 sink.example ESMTP\r\n")?;
     let mut buffer = vec![0; READ_BYTES];
@@ -100,6 +101,9 @@ fn converse(mut client: TcpStream, n_mails: &AtomicU64) -> io::Result<()> {
         buffer.copy_within(start..n_filled, 0);
         n_filled -= start;
         if !answers.is_empty() {
+            if !after.is_zero() {
+                thread::sleep(after);
+            }
             client.write_all(&answers)?;
             answers.clear();
         }

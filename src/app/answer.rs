@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
+use utoipa::ToSchema;
 
 use crate::app::known::Known;
 use crate::app::withdraw::withdraw;
-use crate::app::{Error, Rules, about_lead, lead_item};
+use crate::app::{Error, Rules, Wrong, about_lead, lead_item};
 use crate::lead::kind::Kind;
 use crate::lead::show::first_usable_contact;
 use crate::lead::{Lead, LeadId, Stage};
@@ -21,17 +22,19 @@ use crate::store::{Store, Tx};
 use crate::time::Timestamp;
 
 /// What a partner says of a deal (`R-ACCEPT`); what is `None` or empty says nothing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Terms {
     /// The deal's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deal_name: Option<String>,
     /// Estimated or final value; never without a currency.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, minimum = 0, example = 12500)]
     pub deal_value: Option<Number>,
     /// ISO 4217.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
     pub currency: Option<String>,
     /// When the deal is expected to close.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,10 +56,41 @@ pub struct Terms {
     pub campaign_id: Option<String>,
 }
 
+/// From here on a number is not carried through every reader of JSON unchanged, and no deal.
+const DEAL_VALUE_END: f64 = 1e15;
+
+impl Terms {
+    /// Returns everything that makes no sense whatever the lead is.
+    fn wrongs(&self) -> Vec<Wrong> {
+        let mut wrongs = Vec::new();
+        let mut say = |pointer: String, detail: &str| {
+            wrongs.push(Wrong {
+                pointer,
+                detail: detail.to_owned(),
+            });
+        };
+        let value = self.deal_value.as_ref().and_then(Number::as_f64);
+        if value.is_some_and(|value| !(0.0..DEAL_VALUE_END).contains(&value)) {
+            say("/dealValue".to_owned(), "a value is 0 or more, with 15 digits at most");
+        }
+        let is_code = |code: &str| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        if self.currency.as_deref().is_some_and(|code| !is_code(code)) {
+            say("/currency".to_owned(), "a currency is a code of three capital letters such as EUR");
+        }
+        for (list, people) in [("team", &self.team), ("colleagues", &self.colleagues)] {
+            let nameless = people.iter().enumerate().filter(|(_, person)| person.name.trim().is_empty());
+            nameless.for_each(|(at, _)| say(format!("/{list}/{at}/name"), "somebody has no name"));
+        }
+        wrongs
+    }
+}
+
 /// Somebody of the partner.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Colleague {
     /// First and last name.
+    #[schema(min_length = 1, pattern = "\\S", example = "Ada Lovelace")]
     pub name: String,
     /// With country code.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,19 +134,32 @@ impl Action {
     }
 }
 
-/// Answers a lead, and returns it as it is then.
+/// Answers a lead, and returns it as it is then. With a tag ([`Lead::tag`]) only if the lead is still what whoever answers has seen.
 ///
 /// # Errors
-/// There is no such lead, its stage forbids the answer, the terms make no sense, or the database cannot record it.
-pub async fn answer(store: &Store, now: Timestamp, rules: &Rules, id: &LeadId, action: &Action, by: Option<&str>) -> Result<Lead, Error> {
+/// There is no such lead, its stage forbids the answer, it has changed, the terms make no sense, or the database cannot record it.
+pub async fn answer(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    id: &LeadId,
+    action: &Action,
+    if_match: Option<&str>,
+    by: Option<&str>,
+) -> Result<Lead, Error> {
     let mut tx = store.begin().await?;
-    let unknown = || Error::NotFound(format!("there is no lead {id}"));
+    let unknown = || Error::not_found(format!("there is no lead {id}"));
     let partner_id = find_lead(&mut tx, id).await?.ok_or_else(unknown)?.partner_id;
     let partners = BTreeSet::from([partner_id]);
     lock_partners(&mut tx, &partners).await?;
     // Read again: whoever held the lock may have moved it.
     let mut lead = find_lead(&mut tx, id).await?.ok_or_else(unknown)?;
     refuse(now, &lead, action)?;
+    if if_match.is_some_and(|tag| tag != lead.tag()) {
+        return Err(Error::Stale(format!(
+            "lead {id} has changed since it was read; read it again, and answer what it says then"
+        )));
+    }
     let said = said(&lead, action)?;
     let mut known = Known::default();
     known.read_more(&mut tx, &partners).await?;
@@ -177,6 +224,13 @@ fn said(lead: &Lead, action: &Action) -> Result<Map<String, Value>, Error> {
         .unwrap_or_default();
     match action {
         Action::Accept(terms) | Action::Won(terms) | Action::Lost(terms) | Action::Edit(terms) => {
+            let wrongs = terms.wrongs();
+            if !wrongs.is_empty() {
+                return Err(Error::Input(wrongs));
+            }
+            if matches!(action, Action::Edit(_)) && *terms == Terms::default() {
+                return Err(Error::wrong("", "nothing is named that is to change"));
+            }
             if let Value::Object(terms) = json!(terms) {
                 said.extend(terms);
             }
@@ -184,14 +238,15 @@ fn said(lead: &Lead, action: &Action) -> Result<Map<String, Value>, Error> {
             let has_currency =
                 said.contains_key("currency") || kept.get("details").and_then(|d| d.get("currency")).is_some_and(Value::is_string);
             if said.contains_key("dealValue") && !has_currency {
-                return Err(Error::Input("a value needs its currency, such as --currency EUR".to_owned()));
+                return Err(Error::wrong(
+                    "/currency",
+                    "a value needs its currency, a code of three letters such as EUR",
+                ));
             }
         }
         Action::Decline { reason, notes, .. } => {
             if reason.trim().is_empty() {
-                return Err(Error::Input(
-                    "a decline needs a reason, such as --reason \"no capacity\"".to_owned(),
-                ));
+                return Err(Error::wrong("/reason", "a decline needs a reason, such as \"no capacity\""));
             }
             said.insert("reason".into(), reason.clone().into());
             if let Some(notes) = notes {

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::app::Error;
 use crate::store::Store;
@@ -56,7 +57,7 @@ pub struct Sum {
 }
 
 /// Something that fits nowhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lost {
     /// `lead`, `notice`, `delivery`, `digest` or `item`.

@@ -12,6 +12,7 @@ use crate::app::record::{facts, outcome};
 use crate::app::resolve::{Fate, Plan, Read, plan_by};
 use crate::app::{Error, Rules, about_lead, about_partner};
 use crate::lead::{Lead, LeadId};
+use crate::link;
 use crate::outbox::Kind;
 use crate::outbox::delivery::{self, Event, next};
 use crate::outbox::notice::{self, State};
@@ -20,6 +21,7 @@ use crate::policy::channel::Channel;
 use crate::store::deliveries::{Delivery, NewDelivery, claim_deliveries, find_told, insert_deliveries, record_outcomes};
 use crate::store::history::{Entry, insert_history};
 use crate::store::leads::{StateChange, find_leads, list_mailed_on_day, update_states};
+use crate::store::links::newest_key;
 use crate::store::notices::{Finish, claim_notices, find_notices, finish_notices, list_due, reopen_notices};
 use crate::store::partners::lock_free_partners;
 use crate::store::suppressions::find_among;
@@ -49,6 +51,8 @@ pub struct Letter {
     pub zone: Zone,
     /// Deliveries by which this address was told of these leads before.
     pub thread: Vec<i64>,
+    /// The key that signs the links in its mail; `None` where mails have none (`http.public_url` is not set).
+    pub link_key: Option<link::Key>,
 }
 
 /// What a claim brought.
@@ -99,7 +103,10 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, li
     if n_touched == 0 {
         return Ok(Claimed::default());
     }
-    let letters = read_letters(&mut tx, now, rules, deliveries, read).await?;
+    let mut letters = read_letters(&mut tx, now, rules, deliveries, read).await?;
+    if rules.public_url.is_some() {
+        sign(&mut letters, newest_key(&mut tx).await?.map(|newest| newest.key).as_ref());
+    }
     tx.commit().await?;
     Ok(Claimed { letters, n_touched })
 }
@@ -114,9 +121,19 @@ pub async fn preview_digest(store: &Store, now: Timestamp, rules: &Rules, partne
     let notices = close_early(&mut tx, now, rules, &partners).await?;
     let (plans, read) = plan_by(&mut tx, now, rules, notices).await?;
     let made = write_plans(&mut tx, now, NOBODY, plans).await?;
-    let letters = read_letters(&mut tx, now, rules, made, read).await?;
+    let mut letters = read_letters(&mut tx, now, rules, made, read).await?;
     tx.rollback().await?;
+    // A delivery that is rolled back leaves its number to another one: a link that is only shown must not open that.
+    if rules.public_url.is_some() {
+        sign(&mut letters, Some(&link::Key::for_show()));
+    }
     Ok(letters)
+}
+
+fn sign(letters: &mut [Letter], key: Option<&link::Key>) {
+    for letter in letters {
+        letter.link_key = key.cloned();
+    }
 }
 
 /// Sorts out deliveries whose address was suppressed or silenced while they waited, and returns the others. The notices of suppressed ones are resolved
@@ -179,6 +196,7 @@ async fn write_plans(tx: &mut Tx, now: Timestamp, owner: i64, plans: Vec<Plan>) 
                 address: letter.mailbox.email.clone(),
                 name: letter.mailbox.name.clone(),
                 language: letter.language.clone(),
+                forwarded_by: plan.notice.forward.as_ref().map(|forward| forward.by.clone()),
             });
         }
         finished.push(finish(&plan));
@@ -329,6 +347,7 @@ async fn read_letters(
             leads: about.into_iter().filter(still).collect(),
             partner,
             delivery,
+            link_key: None,
         });
     }
     Ok(letters)

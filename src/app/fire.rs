@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use tracing::Instrument;
 
+use crate::app::explain::Silenced;
 use crate::app::known::Known;
 use crate::app::resolve::{Fate, Plan, plan};
 use crate::app::{Error, Rules, about_partner};
@@ -45,7 +48,7 @@ async fn fire_once(store: &Store, now: Timestamp, rules: &Rules) -> Result<usize
         .into_iter()
         .filter(|digest| digest.due_at <= now)
         .collect();
-    close(&mut tx, now, &digests, "fire", rules).await?;
+    close(&mut tx, now, &digests, "fire", None, rules).await?;
     tx.commit().await?;
     Ok(due.len())
 }
@@ -56,6 +59,7 @@ async fn close(
     now: Timestamp,
     digests: &[Digest],
     by: &'static str,
+    who: Option<&str>,
     rules: &Rules,
 ) -> Result<HashMap<i64, i64>, crate::store::Error> {
     let counts = count_unanswered_of_digests(tx, now, &digests.iter().map(|digest| digest.id).collect::<Vec<_>>()).await?;
@@ -83,7 +87,9 @@ async fn close(
             n => format!("digest {} closed, since {how}; {n} unanswered leads go out", digest.id),
         };
         let detail = json!({ "digestId": digest.id, "dueDateTime": digest.due_at, "leads": n_leads });
-        history.push(about_partner(now, &digest.partner_id, "R-DIGEST", event, detail));
+        let mut entry = about_partner(now, &digest.partner_id, "R-DIGEST", event, detail);
+        entry.actor = who.map(str::to_owned);
+        history.push(entry);
         if n_leads > 0 {
             notices.push(NewNotice {
                 kind: Kind::Digest,
@@ -101,30 +107,67 @@ async fn close(
     Ok(counts)
 }
 
+/// What a digest run does, or would do.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Runs {
+    /// Whether it was only tried, and taken back.
+    pub dry_run: bool,
+    /// How many mails follow.
+    pub mails: usize,
+    /// What it does for each partner.
+    pub value: Vec<Run>,
+}
+
 /// What a digest run does for one partner.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Run {
     /// Whose digest.
     pub partner_id: PartnerId,
     /// Which; `None`: nothing was waiting.
     pub digest_id: Option<i64>,
     /// Unanswered leads in it.
-    pub n_leads: i64,
-    /// The mails that follow: address and number of leads.
-    pub mails: Vec<(String, usize)>,
+    pub leads: i64,
+    /// The mails that follow.
+    pub mails: Vec<RunMail>,
     /// Addresses that do not want mail, and why.
-    pub silenced: Vec<(String, &'static str)>,
+    pub silenced: Vec<Silenced>,
     /// Addresses that cannot be reached.
     pub suppressed: Vec<String>,
     /// Why there is no mail, where there is none.
     pub no_mail: Option<String>,
 }
 
+/// A mail that a digest run causes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunMail {
+    /// Where it goes.
+    pub address: String,
+    /// How many leads it lists.
+    pub leads: usize,
+}
+
+impl Runs {
+    /// Returns how many digests close.
+    pub fn n_digests(&self) -> usize {
+        self.value.iter().filter(|run| run.digest_id.is_some()).count()
+    }
+}
+
 /// Closes the digests of these partners early, or only says what that would do (`dry_run`): the same code, rolled back.
 ///
 /// # Errors
 /// A partner is unknown, or the database cannot record it.
-pub async fn run(store: &Store, now: Timestamp, rules: &Rules, partners: &BTreeSet<PartnerId>, dry_run: bool) -> Result<Vec<Run>, Error> {
+pub async fn run(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    partners: &BTreeSet<PartnerId>,
+    dry_run: bool,
+    by: Option<&str>,
+) -> Result<Runs, Error> {
     let mut tx = store.read().await?;
     let known = crate::store::partners::find_partners(&mut tx, partners).await?;
     let waiting: BTreeSet<PartnerId> = find_collecting(&mut tx, partners)
@@ -133,18 +176,20 @@ pub async fn run(store: &Store, now: Timestamp, rules: &Rules, partners: &BTreeS
         .map(|digest| digest.partner_id)
         .collect();
     if let Some(unknown) = partners.iter().find(|id| !known.contains_key(*id) && !waiting.contains(*id)) {
-        return Err(Error::NotFound(format!(
-            "no partner {unknown} is known here; `posthorn partners list` names them"
-        )));
+        return Err(crate::app::roster::unknown(unknown));
     }
     drop(tx);
     let mut runs = Vec::new();
     let all: Vec<&PartnerId> = partners.iter().collect();
     for some in all.chunks(BATCH_MAX as usize) {
         let some: BTreeSet<PartnerId> = some.iter().map(|id| (*id).clone()).collect();
-        runs.extend(retried(|| run_once(store, now, rules, &some, dry_run)).await?);
+        runs.extend(retried(|| run_once(store, now, rules, &some, dry_run, by)).await?);
     }
-    Ok(runs)
+    Ok(Runs {
+        dry_run,
+        mails: runs.iter().map(|run| run.mails.len()).sum(),
+        value: runs,
+    })
 }
 
 /// Returns the partners that have leads waiting for a digest.
@@ -172,7 +217,7 @@ pub(super) async fn close_early(
 ) -> Result<Vec<Notice>, crate::store::Error> {
     lock_partners(tx, partners).await?;
     let digests = find_collecting(tx, partners).await?;
-    close(tx, now, &digests, "manual", rules).await?;
+    close(tx, now, &digests, "manual", None, rules).await?;
     list_of_digests(tx, &digests.iter().map(|digest| digest.id).collect::<Vec<_>>()).await
 }
 
@@ -182,11 +227,12 @@ async fn run_once(
     rules: &Rules,
     partners: &BTreeSet<PartnerId>,
     dry_run: bool,
+    by: Option<&str>,
 ) -> Result<Vec<Run>, crate::store::Error> {
     let mut tx = store.begin().await?;
     lock_partners(&mut tx, partners).await?;
     let digests = find_collecting(&mut tx, partners).await?;
-    let counts = close(&mut tx, now, &digests, "manual", rules).await?;
+    let counts = close(&mut tx, now, &digests, "manual", by, rules).await?;
     let notices = list_of_digests(&mut tx, &digests.iter().map(|digest| digest.id).collect::<Vec<_>>()).await?;
     let mut plans: BTreeMap<i64, Plan> = BTreeMap::new();
     for plan in plan(&mut tx, now, rules, notices).await? {
@@ -205,7 +251,7 @@ async fn run_once(
             None => Run {
                 partner_id: id.clone(),
                 digest_id: None,
-                n_leads: 0,
+                leads: 0,
                 mails: Vec::new(),
                 silenced: Vec::new(),
                 suppressed: Vec::new(),
@@ -219,7 +265,7 @@ fn report(digest: &Digest, n_leads: i64, plan: Option<Plan>) -> Run {
     let mut run = Run {
         partner_id: digest.partner_id.clone(),
         digest_id: Some(digest.id),
-        n_leads,
+        leads: n_leads,
         mails: Vec::new(),
         silenced: Vec::new(),
         suppressed: Vec::new(),
@@ -232,12 +278,18 @@ fn report(digest: &Digest, n_leads: i64, plan: Option<Plan>) -> Run {
     run.mails = plan
         .letters
         .iter()
-        .map(|letter| (letter.mailbox.email.to_string(), letter.leads.len()))
+        .map(|letter| RunMail {
+            address: letter.mailbox.email.to_string(),
+            leads: letter.leads.len(),
+        })
         .collect();
     run.silenced = plan
         .silenced
         .iter()
-        .map(|(address, silence)| (address.to_string(), silence.as_str()))
+        .map(|(address, silence)| Silenced {
+            address: address.to_string(),
+            why: silence.as_str(),
+        })
         .collect();
     run.suppressed = plan.suppressed.iter().map(ToString::to_string).collect();
     run.no_mail = match plan.fate {

@@ -8,25 +8,36 @@ pub mod answer;
 pub mod audit;
 pub mod claim;
 pub mod database;
+pub mod digests;
 pub mod erratum;
 pub mod explain;
 pub mod feed;
 pub mod fire;
+pub mod forward;
+pub mod from_mail;
 pub mod gauges;
 pub mod known;
+pub mod leads;
+pub mod links;
 pub mod mail_count;
+pub mod mails;
 mod new_lead;
+pub mod page;
 pub mod partners;
 pub mod record;
+pub mod rejected;
 pub mod release;
 pub mod request_key;
 pub mod resolve;
 pub mod resource;
+pub mod roster;
 pub mod status;
 pub mod suppress;
+pub mod suppressions;
 mod sync;
 pub mod take_in;
 pub mod tick;
+pub mod unsubscribe;
 pub mod withdraw;
 
 #[cfg(test)]
@@ -34,7 +45,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use erratum::Error;
+pub use erratum::{Error, NotFound, Wrong};
 
 use crate::lead::Lead;
 use crate::outbox::delivery::InDoubt;
@@ -64,6 +75,10 @@ pub struct Rules {
     pub in_doubt: InDoubt,
     /// The waiting times.
     pub retry: Retry,
+    /// `http.public_url`, without a slash at its end: what links in mails begin with.
+    pub public_url: Option<String>,
+    /// `mail.answer_links`
+    pub answer_links: bool,
 }
 
 impl Rules {
@@ -76,6 +91,8 @@ impl Rules {
             lead_desk: settings.portal.lead_desk.clone(),
             posts_items: settings.action_center.url.is_some(),
             in_doubt: settings.worker.in_doubt,
+            public_url: settings.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
+            answer_links: settings.mail.answer_links,
             retry: Retry {
                 give_up_after: settings.smtp.give_up_after,
                 resend_after: settings.worker.resend_after,

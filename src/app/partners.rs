@@ -62,6 +62,50 @@ async fn put_once(store: &Store, now: Timestamp, rules: &Rules, partners: &[Part
     Ok(answers)
 }
 
+/// Replaces one partner's record; with a tag ([`Partner::tag`]) only if the record is still the one that whoever writes has seen.
+///
+/// # Errors
+/// The record has changed or is not there, or the database cannot record it; then it was not replaced.
+pub async fn put_one(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    partner: &Partner,
+    if_match: Option<&str>,
+    by: Option<&str>,
+) -> Result<Put, Error> {
+    let mut tx = store.begin().await?;
+    let ids = BTreeSet::from([partner.id.clone()]);
+    if if_match.is_some() && find_partners(&mut tx, &ids).await?.is_empty() {
+        return Err(stale(&partner.id));
+    }
+    lock_partners(&mut tx, &ids).await?;
+    let before = find_partners(&mut tx, &ids).await?;
+    let known = before.get(&partner.id);
+    demand_seen(&partner.id, known, if_match)?;
+    let answer = match known {
+        None => Put::New,
+        Some(known) if known == partner => return Ok(Put::Unchanged),
+        Some(_) => Put::Replaced,
+    };
+    write(&mut tx, now, rules, &before, vec![partner.clone()], by).await?;
+    tx.commit().await?;
+    Ok(answer)
+}
+
+fn demand_seen(id: &PartnerId, known: Option<&Partner>, if_match: Option<&str>) -> Result<(), Error> {
+    match if_match {
+        Some(tag) if known.is_none_or(|known| known.tag() != tag) => Err(stale(id)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn stale(id: &PartnerId) -> Error {
+    Error::Stale(format!(
+        "the record of partner {id} has changed since it was read; read it again, and write over what it says then"
+    ))
+}
+
 /// Writes changed partners and what follows. They are locked.
 async fn write(
     tx: &mut Tx,
@@ -149,28 +193,33 @@ async fn tell_of_addresses(
     put_items(tx, now, &items, rules.posts_items).await
 }
 
-/// Sets a partner's one preferred e-mail, or clears all of them (`None`).
+/// Sets a partner's one preferred e-mail, or clears all of them (`None`), and returns the record as it is then.
 ///
 /// # Errors
-/// The partner is unknown, or the database cannot record it.
+/// The partner is unknown, its record has changed, or the database cannot record it.
 pub async fn set_preferred_email(
     store: &Store,
     now: Timestamp,
     rules: &Rules,
     id: &PartnerId,
     preferred: Option<Mailbox>,
+    if_match: Option<&str>,
     by: Option<&str>,
-) -> Result<(), Error> {
+) -> Result<Partner, Error> {
+    let unknown = || {
+        Error::not_found_try(
+            format!("no partner {id} is known here"),
+            "`posthorn partners import` brings partners in",
+        )
+    };
     let mut tx = store.begin().await?;
     let ids = BTreeSet::from([id.clone()]);
     lock_partners(&mut tx, &ids).await?;
     let before = find_partners(&mut tx, &ids).await?;
-    let Some(mut partner) = before.get(id).cloned() else {
-        return Err(Error::NotFound(format!(
-            "no partner {id} is known here; `posthorn partners import` brings partners in"
-        )));
-    };
+    let mut partner = before.get(id).cloned().ok_or_else(unknown)?;
+    demand_seen(id, before.get(id), if_match)?;
     partner.preferred_emails = preferred.into_iter().collect();
-    write(&mut tx, now, rules, &before, vec![partner], by).await?;
-    Ok(tx.commit().await?)
+    write(&mut tx, now, rules, &before, vec![partner.clone()], by).await?;
+    tx.commit().await?;
+    Ok(partner)
 }

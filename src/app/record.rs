@@ -293,9 +293,7 @@ fn moved(now: Timestamp, delivery: &Delivery, event: Event, rules: &Rules, why: 
 pub async fn by_hand(store: &Store, now: Timestamp, rules: &Rules, id: i64, event: Event, by: Option<&str>) -> Result<State, Error> {
     let mut tx = store.begin().await?;
     let Some(delivery) = find_delivery(&mut tx, id).await? else {
-        return Err(Error::NotFound(format!(
-            "there is no delivery {id}; `posthorn deliveries list` names them"
-        )));
+        return Err(crate::app::mails::unknown(id));
     };
     let next = next(now, delivery.state, event, &facts(&delivery, rules, 0.5))
         .map_err(|refused| Error::Refused(format!("delivery {id}: {refused}")))?;

@@ -121,7 +121,11 @@ async fn read_subjects(tx: &mut Tx, rules: &Rules, notices: &[Notice]) -> Result
     let customers = of_kind(Kind::Decline)
         .filter_map(|notice| customer_of(&leads, notice))
         .map(|mailbox| mailbox.email);
-    let others: Vec<EmailAddress> = customers.chain(rules.lead_desk.clone()).collect();
+    let colleagues = notices
+        .iter()
+        .filter_map(|notice| notice.forward.as_ref())
+        .map(|forward| forward.address.clone());
+    let others: Vec<EmailAddress> = customers.chain(colleagues).chain(rules.lead_desk.clone()).collect();
     let suppressed = find_among(tx, &others).await?;
     let mut tried: HashMap<i64, (HashSet<EmailAddress>, bool)> = HashMap::new();
     let reopened: Vec<i64> = notices.iter().filter(|notice| notice.is_reopened).map(|notice| notice.id).collect();
@@ -159,6 +163,7 @@ fn plan_one(now: Timestamp, rules: &Rules, notice: Notice, subjects: &Subjects) 
         notice,
     };
     match plan.notice.kind {
+        Kind::Lead if plan.notice.forward.is_some() => plan_forward(now, subjects, &mut plan),
         Kind::Lead => plan_lead(now, rules, subjects, &mut plan),
         Kind::Digest => {
             let leads = plan.notice.digest_id.and_then(|id| subjects.of_digests.get(&id));
@@ -185,6 +190,38 @@ fn plan_lead(now: Timestamp, rules: &Rules, subjects: &Subjects, plan: &mut Plan
     plan.fate = fate(&recipients, &plan.notice.partner_id);
     plan.silenced = recipients.silenced;
     plan.suppressed = recipients.suppressed;
+}
+
+/// A lead that was sent on goes to that one address or to nobody: whoever sent it on has it.
+fn plan_forward(now: Timestamp, subjects: &Subjects, plan: &mut Plan) {
+    let lead = plan.notice.lead_id.as_ref().and_then(|id| subjects.leads.get(id));
+    let (Some(_), Some(forward)) = (lead.filter(|lead| lead.is_unanswered_at(now)), plan.notice.forward.clone()) else {
+        plan.fate = Fate::NothingLeft("the lead needs no answer any more".to_owned());
+        return;
+    };
+    let has_failed = subjects
+        .tried
+        .get(&plan.notice.id)
+        .is_some_and(|(failed, _)| failed.contains(&forward.address));
+    if has_failed || subjects.suppressed.contains(&forward.address) {
+        plan.fate = Fate::NothingLeft(format!("{}, to whom it was sent on, cannot be reached", forward.address));
+        return;
+    }
+    if let Some(silence) = subjects.known.silence_of(&plan.notice.partner_id, &forward.address) {
+        plan.fate = Fate::OnlySilenced(format!("{} {}", forward.address, silence.as_str()));
+        plan.silenced = vec![(forward.address, silence)];
+        return;
+    }
+    plan.letters = vec![Planned {
+        mailbox: Mailbox {
+            name: forward.name,
+            email: forward.address,
+            locale: None,
+            disable_notifications: false,
+        },
+        language: forward.language,
+        leads: Vec::new(),
+    }];
 }
 
 /// Each address gets exactly the leads that it would have been mailed singly (`R-DIGEST`, `R-REMIND`).

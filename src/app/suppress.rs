@@ -5,20 +5,23 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::json;
 
 use crate::app::release::release;
-use crate::app::{Error, Rules, about_partner};
+use crate::app::{Error, Rules, about_lead, about_partner};
+use crate::lead::{Lead, LeadId, Stage};
 use crate::outbox::Kind;
 use crate::outbox::delivery::State;
 use crate::partner::{EmailAddress, Partner, PartnerId};
 use crate::policy::action;
+use crate::policy::channel::Channel;
 use crate::policy::recipient::languages;
 use crate::store::deliveries::{Delivery, Outcome, list_suppressed_for, move_deliveries, suppress_deliveries};
 use crate::store::history::{Entry, insert_history};
 use crate::store::items::{NewItem, put_items, settle_items};
-use crate::store::leads::find_leads;
-use crate::store::notices::{reopen_notices, settle_undeliverable};
+use crate::store::leads::{StateChange, find_leads, update_states};
+use crate::store::notices::{find_notices, reopen_notices, settle_undeliverable};
 use crate::store::partners::{find_partners, list_of_addresses, lock_partners};
 use crate::store::suppressions::{
     OptOut, Suppression, delete_opt_out, delete_suppression, find_suppression, insert_opt_out, insert_suppressions,
+    list_opt_outs_of_address,
 };
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
@@ -133,12 +136,16 @@ pub async fn lift(store: &Store, now: Timestamp, rules: &Rules, address: &EmailA
     let partners: BTreeSet<PartnerId> = list_of_addresses(&mut tx, [address]).await?.into_iter().map(|(id, _)| id).collect();
     lock_partners(&mut tx, &partners).await?;
     if !delete_suppression(&mut tx, address).await? {
-        return Err(Error::NotFound(format!(
-            "{address} is not suppressed; `posthorn suppressions list` names those that are"
-        )));
+        return Err(Error::not_found_try(
+            format!("{address} is not suppressed"),
+            "`posthorn suppressions list` names those that are",
+        ));
     }
     let kept = list_suppressed_for(&mut tx, address, LIFTED_MAX).await?;
-    let moves = of_use(&mut tx, now, kept).await?;
+    let (moves, taken_back) = of_use(&mut tx, now, kept).await?;
+    // Before the release, which would tell them by another mail besides.
+    let changes: Vec<StateChange<'_>> = taken_back.iter().map(|lead| StateChange::new(lead, Stage::Received)).collect();
+    update_states(&mut tx, &changes).await?;
     let notices: BTreeSet<i64> = moves.iter().map(|(notice, _)| *notice).collect();
     let outcomes: Vec<(State, Outcome)> = moves.into_iter().map(|(_, moved)| moved).collect();
     let n_queued = move_deliveries(&mut tx, now, &outcomes).await?.len();
@@ -150,21 +157,47 @@ pub async fn lift(store: &Store, now: Timestamp, rules: &Rules, address: &EmailA
     let mut entry = about_partner(now, &PartnerId::new(""), "R-RECIPIENT", event, json!({}));
     entry.address = Some(address.clone());
     entry.actor = by.map(str::to_owned);
-    insert_history(&mut tx, &[entry]).await?;
+    let again = format!("goes out with its digest after all, since {address} can be reached again");
+    let mut history: Vec<Entry> = taken_back
+        .iter()
+        .map(|lead| about_lead(now, lead, "R-RECIPIENT", again.clone(), json!({ "digestId": lead.digest_id })))
+        .collect();
+    history.push(entry);
+    insert_history(&mut tx, &history).await?;
     tx.commit().await?;
     Ok(n_queued)
 }
 
-/// Returns those of the kept mails whose subject is still open, as queued again.
-async fn of_use(tx: &mut Tx, now: Timestamp, kept: Vec<Delivery>) -> Result<Vec<(i64, (State, Outcome))>, crate::store::Error> {
-    let leads = find_leads(tx, kept.iter().flat_map(|delivery| delivery.lead_id.iter().chain(&delivery.leads))).await?;
-    let mut moves = Vec::new();
+/// What becomes of the kept mails: each of use with its notice and what it was, as queued again; and the leads that go out with them after all.
+type Lifted = (Vec<(i64, (State, Outcome))>, Vec<Lead>);
+
+/// Returns those of the kept mails whose subject is still open, as queued again. A digest's lead may have been held anew for want of an address: its
+/// digest takes it back. One that went out by another mail meanwhile keeps none alive.
+async fn of_use(tx: &mut Tx, now: Timestamp, kept: Vec<Delivery>) -> Result<Lifted, crate::store::Error> {
+    let concerned = kept.iter().flat_map(|delivery| delivery.lead_id.iter().chain(&delivery.leads));
+    let concerned: Vec<LeadId> = concerned.cloned().collect();
+    let mut leads = find_leads(tx, &concerned).await?;
+    let notices: Vec<i64> = kept.iter().map(|delivery| delivery.notice_id).collect();
+    let notices = find_notices(tx, &notices).await?;
+    let digest_of: HashMap<i64, i64> = notices
+        .into_iter()
+        .filter_map(|notice| notice.digest_id.map(|digest| (notice.id, digest)))
+        .collect();
+    let (mut moves, mut taken_back) = (Vec::new(), Vec::new());
     for delivery in kept {
-        let is_open = delivery
-            .lead_id
-            .iter()
-            .chain(&delivery.leads)
-            .any(|id| leads.get(id).is_some_and(|lead| lead.is_unanswered_at(now)));
+        let digest_id = digest_of.get(&delivery.notice_id).copied();
+        let mut is_open = false;
+        for id in delivery.lead_id.iter().chain(&delivery.leads) {
+            let Some(lead) = leads.get_mut(id).filter(|lead| lead.is_unanswered_at(now)) else {
+                continue;
+            };
+            if digest_id.is_some() && lead.channel == Some(Channel::Held) {
+                lead.channel = Some(Channel::Digest);
+                lead.digest_id = digest_id;
+                taken_back.push(lead.clone());
+            }
+            is_open |= digest_id.is_none() || lead.digest_id == digest_id;
+        }
         let is_of_use = match delivery.kind {
             Kind::Lead | Kind::Digest | Kind::Reminder => is_open,
             Kind::Expiry | Kind::Decline => true,
@@ -183,7 +216,7 @@ async fn of_use(tx: &mut Tx, now: Timestamp, kept: Vec<Delivery>) -> Result<Vec<
             moves.push((delivery.notice_id, (delivery.state, outcome)));
         }
     }
-    Ok(moves)
+    Ok((moves, taken_back))
 }
 
 /// Writes an opt-out: the address gets no more mail about this partner's leads (`R-OPTOUT`). Tells whether it is new.
@@ -219,6 +252,8 @@ pub async fn opt_out(store: &Store, now: Timestamp, rules: &Rules, opt_out: &Opt
         json!({ "deliveryId": opt_out.delivery_id }),
     );
     entry.address = Some(opt_out.address.clone());
+    // A reader's own doing, unlike what an operator writes down for him.
+    entry.actor = opt_out.delivery_id.map(|_| opt_out.address.to_string());
     insert_history(&mut tx, &[entry]).await?;
     tx.commit().await?;
     Ok(true)
@@ -239,7 +274,7 @@ pub async fn resubscribe(
     let mut tx = store.begin().await?;
     lock_partners(&mut tx, &BTreeSet::from([partner.clone()])).await?;
     if !delete_opt_out(&mut tx, partner, address).await? {
-        return Err(Error::NotFound(format!(
+        return Err(Error::not_found(format!(
             "{address} has not unsubscribed from mails about leads of {partner}"
         )));
     }
@@ -249,6 +284,12 @@ pub async fn resubscribe(
     entry.actor = by.map(str::to_owned);
     insert_history(&mut tx, &[entry]).await?;
     Ok(tx.commit().await?)
+}
+
+/// Tells whether an address has unsubscribed from mails about a partner's leads.
+pub(super) async fn has_opted_out(tx: &mut Tx, partner: &PartnerId, address: &EmailAddress) -> Result<bool, crate::store::Error> {
+    let opt_outs = list_opt_outs_of_address(tx, address).await?;
+    Ok(opt_outs.iter().any(|opt_out| opt_out.partner_id == *partner))
 }
 
 fn opted_out_subject(partner: &PartnerId, address: &EmailAddress) -> String {

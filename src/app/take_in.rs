@@ -32,7 +32,7 @@ pub struct Incoming {
     pub origin: Arc<Origin>,
     /// Line, or place in the list.
     pub line: u64,
-    /// Its text, kept whole where it is rejected; may be empty for one that could be read.
+    /// Its text, kept whole where it is rejected.
     pub text: String,
     /// What was read of it.
     pub parsed: Result<Record, Vec<Fault>>,
@@ -167,21 +167,13 @@ fn rejected_rows(round: &[Incoming], taken: &[Taken]) -> Vec<NewRejected> {
                 source: origin.source.clone(),
                 line: i64::try_from(incoming.line).unwrap_or(i64::MAX),
                 partner_id: origin.partner.as_ref().map(|id| id.as_str().to_owned()),
-                record: text_of(incoming),
+                record: incoming.text.replace('\0', ""),
                 faults: faults.iter().map(Fault::to_string).collect(),
                 is_quiet: origin.is_quiet,
             });
         }
     }
     kept
-}
-
-/// Returns what is kept of a rejected record: its text, or where that was let go of, what was read of it.
-fn text_of(incoming: &Incoming) -> String {
-    match &incoming.parsed {
-        Ok(record) if incoming.text.is_empty() => serde_json::Value::Object(record.json.clone()).to_string(),
-        Ok(_) | Err(_) => incoming.text.replace('\0', ""),
-    }
 }
 
 /// Writes new leads with everything that they cause: notices, the digests that they wait for, items, history.

@@ -71,6 +71,8 @@ pub(crate) fn rules() -> Rules {
         posts_items: false,
         in_doubt: InDoubt::Resend,
         retry: Retry::default(),
+        public_url: Some("https://mail.portal.example".into()),
+        answer_links: true,
     }
 }
 
@@ -146,9 +148,10 @@ impl Portal {
     /// Runs a partner's digest by hand.
     pub(crate) async fn run(&self, now: &str, partner: &str, dry_run: bool) -> Run {
         let ids = BTreeSet::from([PartnerId::new(partner)]);
-        run(&self.store, at(now), &self.rules, &ids, dry_run)
+        run(&self.store, at(now), &self.rules, &ids, dry_run, None)
             .await
             .expect("a digest is run")
+            .value
             .remove(0)
     }
 
@@ -201,7 +204,7 @@ impl Portal {
     }
 
     pub(crate) async fn answer(&self, now: &str, id: &str, action: Action) -> Result<Lead, Error> {
-        answer(&self.store, at(now), &self.rules, &LeadId::new(id), &action, None).await
+        answer(&self.store, at(now), &self.rules, &LeadId::new(id), &action, None, None).await
     }
 
     pub(crate) async fn accept(&self, now: &str, id: &str) {

@@ -75,7 +75,7 @@ pub enum Command {
     Explain(leads::Explain),
     Status(setup::Status),
     Audit(setup::Audit),
-    /// Shows a lead, and takes a partner's answer to it
+    /// Lists and shows leads, and takes a partner's answer to one
     #[command(subcommand)]
     Leads(leads::Leads),
     /// Deals with records that could not be taken in

@@ -52,9 +52,7 @@ async fn by_hand(ids: &[String], event: Event, ctx: &Context) -> Result<Exit, Fa
 
 async fn one_by_hand(session: &Session, id: &str, event: Event) -> Result<&'static str, app::Error> {
     let Ok(id) = id.parse() else {
-        return Err(app::Error::NotFound(format!(
-            "there is no delivery {id}; `posthorn deliveries list` names them"
-        )));
+        return Err(app::mails::unknown(id));
     };
     let state = record::by_hand(&session.store, session.now, &session.rules, id, event, None).await?;
     Ok(state.as_str())

@@ -85,8 +85,8 @@ fn tell_lead(page: &mut Page, lead: &LeadStory, now: Timestamp) {
         let word = match lead.stage.as_str() {
             "Closed/Expired" => "expired",
             _ if is_unanswered && expires > now => "expires",
-            // Answered in time.
-            _ => "was due",
+            // It was answered in time.
+            _ => "due",
         };
         page.field(word, format_args!("{}{note}", at(expires)));
     }
@@ -193,13 +193,18 @@ fn tell_mail(page: &mut Page, mail: &Mail, zone: Zone) {
         .map(|at| format!(", next try at {}", when(at, zone)))
         .unwrap_or_default();
     let repeat = if mail.is_repeat { " (perhaps a repeat)" } else { "" };
+    let sent_on = mail
+        .forwarded_by
+        .as_ref()
+        .map(|by| format!(", sent on by {by}"))
+        .unwrap_or_default();
     let reason = if mail.attempts.is_empty() {
         mail.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
     } else {
         String::new()
     };
     page.detail(format_args!(
-        "mail {} to {}: {}{finished}{next}{repeat}{reason}",
+        "mail {} to {}{sent_on}: {}{finished}{next}{repeat}{reason}",
         mail.id,
         mail.address,
         mail.state.replace('_', " ")

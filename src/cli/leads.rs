@@ -3,26 +3,55 @@
 use serde_json::{Number, Value};
 
 use crate::app::answer::{Action, Colleague, Terms, answer};
+use crate::app::leads::{self, Filter};
 use crate::cli::args::answers::{Accept, By, Decline, Edit, Lost, Outcome, Terms as TermsGiven, Won};
-use crate::cli::args::leads::LeadsShow;
-use crate::cli::args::values::{Amount, Currency, Person};
+use crate::cli::args::leads::{LeadsList, LeadsShow};
+use crate::cli::args::values::{Amount, Currency, Person, Standing};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Column;
 use crate::cli::session::Session;
+use crate::cli::walk::walk;
 use crate::lead::kind::Kind;
 use crate::lead::{Lead, LeadId};
 use crate::policy::channel::Channel;
-use crate::store::leads::find_lead;
 use crate::time::{LocalDay, Timestamp};
+
+/// `leads list`
+pub(crate) async fn list(args: &LeadsList, ctx: &Context) -> Result<Exit, Failure> {
+    let session = Session::open(ctx).await?;
+    let filter = Filter {
+        partner: args.partner.clone(),
+        stages: args.status.iter().flat_map(|Standing(stages)| stages).copied().collect(),
+        created_from: args.created_from,
+        created_before: args.created_before,
+    };
+    let found = walk(args.limit, async |cursor, limit| {
+        leads::page(&session.store, session.now, &filter, cursor, limit).await
+    })
+    .await;
+    session.store.close().await;
+    let columns = [
+        Column::text("ID", |lead: &Value| text(lead, "/id").unwrap_or_default()),
+        Column::text("CUSTOMER", |lead: &Value| text(lead, "/customerProfile/name").unwrap_or_default()),
+        Column::text("PARTNER", |lead: &Value| text(lead, "/organizationId").unwrap_or_default()),
+        Column::text("KIND", |lead: &Value| text(lead, "/posthorn/kind").unwrap_or_default()),
+        Column::text("STATUS", |lead: &Value| {
+            joined(lead, "", &["status", "substatus"]).unwrap_or_default().replace(", ", "/")
+        }),
+        Column::text("URGENCY", |lead: &Value| text(lead, "/posthorn/urgency").unwrap_or_default()),
+        Column::text("CREATED", |lead: &Value| text(lead, "/createdDateTime").unwrap_or_default()),
+    ];
+    ctx.out.list(&leads::shown(&found?, session.now), &columns, "no such lead");
+    Ok(Exit::Done)
+}
 
 /// `leads show`
 pub(crate) async fn show(args: &LeadsShow, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
-    let mut tx = session.store.read().await?;
-    let lead = find_lead(&mut tx, &args.id).await?;
-    drop(tx);
+    let lead = leads::find(&session.store, &args.id, None).await;
     session.store.close().await;
-    let lead = lead.ok_or_else(|| Failure::forbidden(format_args!("there is no lead {}", args.id)))?;
+    let lead = lead?;
     ctx.out.one(&lead.show(session.now), |shown| page(session.now, &lead, shown));
     Ok(Exit::Done)
 }
@@ -65,7 +94,7 @@ pub(crate) async fn edit(args: &Edit, ctx: &Context) -> Result<Exit, Failure> {
 
 async fn say(id: &LeadId, action: Action, by: &By, done: &str, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
-    let lead = answer(&session.store, session.now, &session.rules, id, &action, by.by.as_deref()).await?;
+    let lead = answer(&session.store, session.now, &session.rules, id, &action, None, by.by.as_deref()).await?;
     session.store.close().await;
     ctx.out.one(&lead.show(session.now), |_| format!("Lead {id} {done}."));
     ctx.out.note(match action {

@@ -33,6 +33,7 @@ mod shell;
 mod status;
 mod suppressions;
 mod token;
+mod walk;
 
 use std::process::ExitCode;
 
@@ -108,6 +109,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::explain(&args, ctx).await,
         Command::Status(args) => status::status(&args, ctx).await,
         Command::Audit(args) => audit::audit(&args, ctx).await,
+        Command::Leads(Leads::List(args)) => leads::list(&args, ctx).await,
         Command::Leads(Leads::Show(args)) => leads::show(&args, ctx).await,
         Command::Leads(Leads::Accept(args)) => leads::accept(&args, ctx).await,
         Command::Leads(Leads::Decline(args)) => leads::decline(&args, ctx).await,

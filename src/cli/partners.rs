@@ -123,7 +123,7 @@ async fn put_all(
 async fn prefer(id: &PartnerId, preferred: Option<Mailbox>, ctx: &Context) -> Result<(), Failure> {
     let session = Session::open(ctx).await?;
     let now = json!({ "id": id, "preferredEmails": preferred.iter().collect::<Vec<_>>() });
-    set_preferred(&session.store, session.now, &session.rules, id, preferred, None).await?;
+    set_preferred(&session.store, session.now, &session.rules, id, preferred, None, None).await?;
     session.store.close().await;
     ctx.out.json(&now);
     Ok(())

@@ -1,8 +1,9 @@
 //! Records that could not be taken in.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::app;
+use crate::app::rejected::{self, ListedRejected, OPEN, ShownRejected};
 use crate::app::take_in::Outcome;
 use crate::cli::args::leads::{RejectedDiscard, RejectedList, RejectedRetry, RejectedShow};
 use crate::cli::args::values::Input;
@@ -12,61 +13,31 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Column;
 use crate::cli::report::open;
 use crate::cli::session::Session;
+use crate::cli::walk::walk;
 use crate::intake::again::take_in_again;
 use crate::intake::file::{self, Item};
-use crate::partner::PartnerId;
-use crate::store::rejected::{Rejected, count_open, find_rejected, list_open, resolve_rejected};
-use crate::time::Timestamp;
+use crate::store::rejected::{Rejected, count_open, list_open};
 
 /// Records that are read at a time: each may be a megabyte.
 const PAGE: i64 = 20;
 
-/// The state of a record that is on the list.
-const OPEN: &str = "open";
-
-/// The state of a record that will never be taken in.
-const DISCARDED: &str = "discarded";
-
-/// A record as it is listed.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed {
-    id: i64,
-    received_date_time: Timestamp,
-    source: String,
-    line: i64,
-    partner_id: Option<String>,
-    faults: Vec<String>,
-}
-
-/// A record as it is shown.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    #[serde(flatten)]
-    listed: Listed,
-    state: String,
-    no_notify: bool,
-    /// As JSON; a text where it is none.
-    record: Value,
-}
-
 /// `rejected list`
 pub(crate) async fn list(args: &RejectedList, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
-    let mut listed = Vec::new();
-    let mut after = 0;
-    while let Some(page) = next_page(&session, &mut after).await? {
-        let wanted = page.into_iter().filter(|one| args.partner.as_ref().is_none_or(|id| is_of(one, id)));
-        listed.extend(wanted.map(Listed::from));
-    }
+    let listed = walk(None, async |cursor, limit| {
+        rejected::page(&session.store, args.partner.as_ref(), cursor, limit).await
+    })
+    .await;
     session.store.close().await;
+    let listed = listed?;
     let columns = [
-        Column::number("ID", |one: &Listed| one.id.to_string()),
-        Column::text("RECEIVED", |one: &Listed| one.received_date_time.to_string()),
-        Column::text("FROM", |one: &Listed| format!("{}:{}", one.source, one.line)),
-        Column::number("FAULTS", |one: &Listed| one.faults.len().to_string()),
-        Column::text("FIRST FAULT", |one: &Listed| one.faults.first().cloned().unwrap_or_default()),
+        Column::number("ID", |one: &ListedRejected| one.id.to_string()),
+        Column::text("RECEIVED", |one: &ListedRejected| one.received_date_time.to_string()),
+        Column::text("FROM", |one: &ListedRejected| format!("{}:{}", one.source, one.line)),
+        Column::number("FAULTS", |one: &ListedRejected| one.faults.len().to_string()),
+        Column::text("FIRST FAULT", |one: &ListedRejected| {
+            one.faults.first().cloned().unwrap_or_default()
+        }),
     ];
     ctx.out.list(&listed, &columns, "no record waits to be corrected");
     if !listed.is_empty() && !ctx.out.is_json() {
@@ -76,31 +47,20 @@ pub(crate) async fn list(args: &RejectedList, ctx: &Context) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-/// Tells whose record it is: what `--partner` said, else what it says itself.
-fn is_of(rejected: &Rejected, id: &PartnerId) -> bool {
-    let record = serde_json::from_str::<Value>(&rejected.record).unwrap_or_default();
-    let said = record.get("organizationId").and_then(Value::as_str);
-    rejected.partner_id.as_deref().or(said) == Some(id.as_str())
-}
-
 /// `rejected show`
 pub(crate) async fn show(args: &RejectedShow, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
-    let rejected = find(&session, &args.id).await?;
-    session.store.close().await;
-    let record = serde_json::from_str(&rejected.record).unwrap_or_else(|_| Value::from(rejected.record.clone()));
-    let shown = Shown {
-        state: rejected.state.clone(),
-        no_notify: rejected.is_quiet,
-        record,
-        listed: rejected.into(),
+    let shown = match args.id.parse() {
+        Ok(id) => rejected::show(&session.store, id, None).await,
+        Err(_) => Err(rejected::unknown(&args.id)),
     };
-    ctx.out.one(&shown, page);
+    session.store.close().await;
+    ctx.out.one(&shown?, page);
     Ok(Exit::Done)
 }
 
-fn page(shown: &Shown) -> String {
-    let Listed {
+fn page(shown: &ShownRejected) -> String {
+    let ListedRejected {
         id,
         received_date_time,
         source,
@@ -241,7 +201,7 @@ pub(crate) async fn discard(args: &RejectedDiscard, ctx: &Context) -> Result<Exi
         for id in &args.ids {
             ids.push(find_open(&session, id).await?.id);
         }
-        discard_these(&session, &ids).await?
+        rejected::discard_all(&session.store, &ids).await?
     };
     session.store.close().await;
     ctx.out.json(&json!({ "discarded": n_discarded }));
@@ -264,15 +224,8 @@ async fn discard_all(session: &Session, yes: bool) -> Result<u64, Failure> {
     let (mut after, mut n_discarded) = (0, 0);
     while let Some(page) = next_page(session, &mut after).await? {
         let ids: Vec<i64> = page.iter().map(|one| one.id).collect();
-        n_discarded += discard_these(session, &ids).await?;
+        n_discarded += rejected::discard_all(&session.store, &ids).await?;
     }
-    Ok(n_discarded)
-}
-
-async fn discard_these(session: &Session, ids: &[i64]) -> Result<u64, Failure> {
-    let mut tx = session.store.begin().await?;
-    let n_discarded = resolve_rejected(&mut tx, ids, DISCARDED).await?;
-    tx.commit().await?;
     Ok(n_discarded)
 }
 
@@ -285,38 +238,10 @@ async fn next_page(session: &Session, after: &mut i64) -> Result<Option<Vec<Reje
     Ok(Some(page))
 }
 
-async fn find(session: &Session, id: &str) -> Result<Rejected, Failure> {
-    let unknown = || {
-        Failure::forbidden(format_args!(
-            "there is no rejected record {id}; `posthorn rejected list` names them"
-        ))
-    };
-    let number: i64 = id.parse().map_err(|_| unknown())?;
-    let mut tx = session.store.read().await?;
-    find_rejected(&mut tx, number).await?.ok_or_else(unknown)
-}
-
 /// Returns a record that waits to be corrected.
-async fn find_open(session: &Session, id: &str) -> Result<Rejected, Failure> {
-    let rejected = find(session, id).await?;
-    match rejected.state.as_str() {
-        OPEN => Ok(rejected),
-        DISCARDED => Err(Failure::forbidden(format_args!(
-            "record {id} was discarded; correct it where it came from, and import that"
-        ))),
-        _ => Err(Failure::forbidden(format_args!("record {id} has been taken in since"))),
-    }
-}
-
-impl From<Rejected> for Listed {
-    fn from(of: Rejected) -> Self {
-        Self {
-            id: of.id,
-            received_date_time: of.received_at,
-            source: of.source,
-            line: of.line,
-            partner_id: of.partner_id,
-            faults: of.faults,
-        }
+async fn find_open(session: &Session, id: &str) -> Result<Rejected, app::Error> {
+    match id.parse() {
+        Ok(id) => rejected::find_open(&session.store, id, None).await,
+        Err(_) => Err(rejected::unknown(id)),
     }
 }

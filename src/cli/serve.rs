@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::audit::audit;
-use crate::app::{Rules, database};
+use crate::app::{Rules, database, links};
 use crate::cli::args::setup::Serve;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::session::Session;
+use crate::cli::session::{Session, fresh_key};
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
@@ -49,6 +49,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     let settings = ctx.settings();
     // A port that somebody else has is found before anything is begun.
     let listener = open_port(settings).await?;
+    let public = open_public_port(settings).await?;
     let session = Session::open_to_send(ctx).await?;
     let lease = Lease::begin(&session.store, settings.database.url.expose(), settings.worker.lease).await?;
     let key = session.identity.message_id_key.clone();
@@ -79,8 +80,26 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
     let metrics = Metrics::start().map_err(|error| Failure::unavailable(format_args!("cannot count: {error}")))?;
     tasks.spawn(run_audits(session.store.clone(), pace.clone()));
+    let (intake, gatherer) = gather();
+    let site = Site {
+        store: session.store.clone(),
+        clock: ctx.clock,
+        current: current.clone(),
+        settings: Arc::new(settings.clone()),
+        identity: Arc::new(session.identity.clone()),
+        wake: wake.clone(),
+        intake,
+        metrics: metrics.clone(),
+    };
+    if let Some((listener, address)) = public {
+        let (router, limits, stop) = (http::public::router(site.clone()), limits(settings), stop.clone());
+        tracing::info!(address = %address, "listening to the public");
+        tasks.spawn(async move {
+            listener.serve(router, limits, stop).await;
+            Ok(())
+        });
+    }
     if let Some((listener, address)) = listener {
-        let (intake, gatherer) = gather();
         let rules = current.clone();
         // It ends when the last handler that may bring something has.
         let gathering = gatherer.run(
@@ -93,16 +112,6 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
             gathering.await;
             Ok(())
         });
-        let site = Site {
-            store: session.store.clone(),
-            clock: ctx.clock,
-            current: current.clone(),
-            settings: Arc::new(settings.clone()),
-            identity: Arc::new(session.identity.clone()),
-            wake: wake.clone(),
-            intake,
-            metrics: metrics.clone(),
-        };
         let (router, limits, stop) = (http::router(site), limits(settings), stop.clone());
         tracing::info!(address = %address, tls = settings.http.certificate_file.is_some(), "listening");
         tasks.spawn(async move {
@@ -235,14 +244,27 @@ async fn reload(
 /// Opens `http.listen`.
 async fn open_port(settings: &Settings) -> Result<Option<(Listener, std::net::SocketAddr)>, Failure> {
     let Some(at) = settings.http.listen else { return Ok(None) };
-    let tls = tls(settings)?;
+    open(at, tls(settings)?, "http.listen").await.map(Some)
+}
+
+/// Opens `http.public_listen`. TLS is the business of whatever stands before it: the world reaches it by another name and port.
+async fn open_public_port(settings: &Settings) -> Result<Option<(Listener, std::net::SocketAddr)>, Failure> {
+    let Some(at) = settings.http.public_listen else { return Ok(None) };
+    open(at, None, "http.public_listen").await.map(Some)
+}
+
+async fn open(
+    at: std::net::SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    key: &str,
+) -> Result<(Listener, std::net::SocketAddr), Failure> {
     let opened = Listener::open(at, tls).await.and_then(|listener| {
         let address = listener.address()?;
         Ok((listener, address))
     });
-    opened.map(Some).map_err(|error| {
+    opened.map_err(|error| {
         Failure::unavailable(format_args!(
-            "cannot listen on {at}: {error}; http.listen names another port, or \"\" for none"
+            "cannot listen on {at}: {error}; {key} names another port, or \"\" for none"
         ))
     })
 }
@@ -322,8 +344,16 @@ impl Pace {
 }
 
 async fn run_timers(store: Store, mut pace: Pace, current: watch::Receiver<Current>) -> Result<(), Failure> {
+    let mut keep_keys_at = pace.clock.now();
     while !pace.stop.is_cancelled() {
         let rules = Arc::clone(&current.borrow().rules);
+        // A server runs for longer than a key signs. Where that cannot be written now, it is at the next turn: the old key goes on signing.
+        if pace.clock.now() >= keep_keys_at {
+            match links::keep_keys(&store, pace.clock.now(), &fresh_key()?).await {
+                Ok(at) => keep_keys_at = at,
+                Err(error) => tracing::error!("link key not kept, next try at once: {error}"),
+            }
+        }
         let next = timers::turn(&store, pace.clock.now(), &rules).await;
         let next = pace.or_pause(next.map_err(Failure::from)).await;
         pace.rest(next).await;

@@ -1,6 +1,6 @@
 //! Opens the database for a command: the right one, of the right schema, in the right mode, at an instant that it may have.
 
-use crate::app::{self, Rules, database};
+use crate::app::{self, Rules, database, links};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, wall_now};
@@ -40,6 +40,7 @@ impl Session {
         let mut session = Self::open_or_make(ctx).await?;
         let mode = ctx.settings().mode.to_string();
         database::change_mode(&session.store, &mut session.identity, &mode, false).await?;
+        links::keep_keys(&session.store, session.now, &fresh_key()?).await?;
         Ok(session)
     }
 
@@ -121,7 +122,7 @@ impl From<app::Error> for Failure {
     fn from(error: app::Error) -> Self {
         match error {
             app::Error::Store(error) => error.into(),
-            app::Error::NotFound(_) | app::Error::Refused(_) => Self::forbidden(error),
+            app::Error::NotFound(_) | app::Error::Refused(_) | app::Error::Stale(_) => Self::forbidden(error),
             app::Error::Input(_) => Self::usage(error),
         }
     }

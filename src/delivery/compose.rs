@@ -2,17 +2,19 @@
 
 use std::borrow::Cow;
 
+use crate::app::Rules;
 use crate::app::claim::Letter;
 use crate::delivery::told::Told;
 use crate::lead::Lead;
 use crate::lead::model::Urgency;
+use crate::link::{Claim, Purpose};
 use crate::mail::{self, Attachment, Outgoing};
 use crate::outbox::Kind;
 use crate::partner::{EmailAddress, Zone};
 use crate::policy::action::deep_link;
 use crate::policy::digest;
 use crate::settings::{Mode, Settings};
-use crate::template::{LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv, format_instant};
+use crate::template::{AnswersView, LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv, format_instant};
 use crate::time::Timestamp;
 
 /// Writes mails, all by the same settings and templates.
@@ -22,6 +24,7 @@ pub struct Composer {
     settings: Settings,
     message_id_key: Vec<u8>,
     message_id_domain: String,
+    rules: Rules,
 }
 
 /// A mail ready to be handed over.
@@ -54,9 +57,20 @@ impl Composer {
         Ok(Self {
             templates: Set::load(settings.templates.dir.as_deref())?,
             settings: settings.clone(),
+            rules: Rules::from_settings(settings),
             message_id_key: message_id_key.to_vec(),
             message_id_domain: domain,
         })
+    }
+
+    /// Returns the settings that it writes by.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the templates that it writes from.
+    pub(super) fn templates(&self) -> &Set {
+        &self.templates
     }
 
     /// Returns the Message-ID of a delivery, without angle brackets.
@@ -106,7 +120,7 @@ impl Composer {
             in_reply_to: thread.last().cloned(),
             references: thread,
             list_id: Some(format!("leads.{}", self.message_id_domain)),
-            unsubscribe_url: None,
+            unsubscribe_url: view.unsubscribe_url.clone(),
             attachments: attachment.into_iter().collect(),
             extra_headers: Vec::new(),
         };
@@ -125,7 +139,11 @@ impl Composer {
     /// Returns what the template may say, and the CSV where a digest is cut (`R-DIGEST`).
     fn view(&self, letter: &Letter, leads: &[Lead], now: Timestamp, language: &str) -> (View, Option<Attachment>) {
         let delivery = &letter.delivery;
-        let show = |lead: &Lead| self.lead_view(lead, letter, now, language);
+        let show = |lead: &Lead| LeadView {
+            partner: letter.partner_names.get(&lead.partner_id).cloned(),
+            answers: self.answers(letter, lead),
+            ..self.lead_view(lead, now, letter.zone, language)
+        };
         let is_single = matches!(delivery.kind, Kind::Lead | Kind::Decline);
         let n_listed = match delivery.kind {
             Kind::Digest => digest::n_listed(leads.len(), self.settings.policy.digest_max_listed),
@@ -164,13 +182,48 @@ impl Composer {
             n_listed,
             n_more: leads.len() - n_listed,
             has_attachment: attachment.is_some(),
-            unsubscribe_url: None,
+            unsubscribe_url: self.unsubscribe_url(letter),
+            forwarded_by: delivery.forwarded_by.as_ref().map(ToString::to_string),
             leads: if is_single { Vec::new() } else { shown },
         };
         (view, attachment)
     }
 
-    fn lead_view(&self, lead: &Lead, letter: &Letter, now: Timestamp, language: &str) -> LeadView {
+    /// Returns where its reader unsubscribes, in mails that he has a say in (`R-OPTOUT`).
+    fn unsubscribe_url(&self, letter: &Letter) -> Option<String> {
+        let has_say = !letter.delivery.kind.is_transactional();
+        has_say.then(|| self.link(letter, "u", Purpose::Unsubscribe, 0)).flatten()
+    }
+
+    /// Returns where its reader answers a lead, where that is wanted.
+    fn answers(&self, letter: &Letter, lead: &Lead) -> Option<AnswersView> {
+        let delivery = &letter.delivery;
+        let position = match delivery.kind {
+            Kind::Lead => 0,
+            Kind::Digest | Kind::Reminder => delivery.leads.iter().position(|id| *id == lead.id)?,
+            Kind::Expiry | Kind::Decline => return None,
+        };
+        let position = u16::try_from(position).ok().filter(|_| self.rules.answer_links)?;
+        let link = |purpose| self.link(letter, "a", purpose, position);
+        Some(AnswersView {
+            accept: link(Purpose::Accept)?,
+            decline: link(Purpose::Decline)?,
+            forward: link(Purpose::Forward)?,
+        })
+    }
+
+    fn link(&self, letter: &Letter, path: &str, purpose: Purpose, position: u16) -> Option<String> {
+        let (base, key) = (self.rules.public_url.as_ref()?, letter.link_key.as_ref()?);
+        let claim = Claim {
+            purpose,
+            delivery_id: letter.delivery.id,
+            position,
+        };
+        Some(format!("{base}/{path}/{}", key.sign(&claim)))
+    }
+
+    /// Returns what mails and pages say of a lead; who it went to and how it is answered is for the caller to add.
+    pub(super) fn lead_view(&self, lead: &Lead, now: Timestamp, zone: Zone, language: &str) -> LeadView {
         let told = Told::read(&lead.record);
         let is_hidden = lead.is_contact_hidden_at(now);
         let due_at = lead.expires_at;
@@ -178,10 +231,10 @@ impl Composer {
             id: lead.id.to_string(),
             customer: lead.shown_customer(now),
             deal: lead.deal.clone(),
-            partner: letter.partner_names.get(&lead.partner_id).cloned(),
+            partner: None,
             urgency: lead.urgency_at(now).map(Urgency::as_str),
-            created: format_instant(lead.created_at, letter.zone, language),
-            due: due_at.map(|at| instant(at, letter.zone, language)).unwrap_or_default(),
+            created: format_instant(lead.created_at, zone, language),
+            due: due_at.map(|at| format_instant(at, zone, language)).unwrap_or_default(),
             days_left: due_at.map_or(0, |at| days_left(now, at)),
             link: deep_link(&self.settings.portal.lead_url, lead.id.as_str()),
             contact: told.contact().filter(|_| !is_hidden),
@@ -191,12 +244,9 @@ impl Composer {
             call_to_action: told.call_to_action(),
             value: told.value(),
             is_spam: told.is_spam(),
+            answers: None,
         }
     }
-}
-
-fn instant(at: Timestamp, zone: Zone, language: &str) -> String {
-    format_instant(at, zone, language)
 }
 
 /// Names the partner that declined, where its record is not known here.

@@ -10,7 +10,9 @@
 pub mod compose;
 pub mod lease;
 pub mod outlet;
+pub mod pages;
 pub mod post;
+pub mod preview;
 mod senders;
 mod told;
 pub mod worker;

@@ -3,11 +3,12 @@
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clean::clean_text;
 use crate::http::problem::Problem;
 
 /// The values in a path.
@@ -18,6 +19,26 @@ pub struct Path<T>(pub T);
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
+/// A JSON body that may be left out, which says nothing.
+#[derive(Debug)]
+pub struct JsonOrNothing<T>(pub T);
+
+/// The tag of what the caller has seen (`If-Match`); `None` where he does not say.
+#[derive(Debug)]
+pub struct IfMatch(pub Option<String>);
+
+/// An answer with its tag (`ETag`).
+#[derive(Debug)]
+pub struct Tagged<T> {
+    /// Without quotation marks.
+    pub tag: String,
+    /// The answer.
+    pub value: T,
+}
+
+/// U+0000 as it travels in an address.
+const NUL: &str = "%00";
+
 /// A JSON body, read or answered.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
@@ -26,6 +47,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // No id has it, and no database takes it.
+        if parts.uri.path().contains(NUL) {
+            return Err(Problem::not_found("there is nothing under this path"));
+        }
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(wrong)) => Err(Problem::not_found(format_args!(
@@ -41,9 +66,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.query().is_some_and(|query| query.contains(NUL)) {
+            return Err(Problem::unreadable("a parameter holds U+0000"));
+        }
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(QueryRejection::FailedToDeserializeQueryString(wrong)) => Err(Problem::unreadable(wrong.body_text())),
+            Err(QueryRejection::FailedToDeserializeQueryString(wrong)) => Err(query_refused(&wrong.body_text())),
             Err(_) => Err(Problem::internal()),
         }
     }
@@ -70,13 +98,72 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Ok(bytes) => bytes,
             Err(rejection) => return Err(body_refused(&rejection)),
         };
-        let mut reader = serde_json::Deserializer::from_slice(&bytes);
-        let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|wrong| json_refused(&wrong))?;
-        reader
-            .end()
-            .map_err(|wrong| Problem::unreadable(format_args!("after the JSON value: {wrong}")))?;
-        Ok(Self(value))
+        Ok(Self(read_json(&bytes)?))
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNothing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = match axum::body::Bytes::from_request(Request::new(body), state).await {
+            Ok(bytes) if bytes.is_empty() => return Ok(Self(T::default())),
+            Ok(bytes) => bytes,
+            Err(rejection) => return Err(body_refused(&rejection)),
+        };
+        let again = Request::from_parts(parts, axum::body::Body::from(bytes));
+        Ok(Self(Json::from_request(again, state).await?.0))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut sent = parts.headers.get_all(header::IF_MATCH).iter();
+        let Some(value) = sent.next() else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        match quoted.filter(|tag| !tag.contains('"')) {
+            Some(tag) if sent.next().is_none() => Ok(Self(Some(tag.to_owned()))),
+            // A weak tag never matches (RFC 9110, 13.1.1).
+            None if text.starts_with("W/\"") => Ok(Self(Some(text.to_owned()))),
+            Some(_) | None => Err(Problem::unreadable(
+                "If-Match takes one ETag, in quotation marks as it was answered",
+            )),
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        let tag = HeaderValue::try_from(format!("\"{}\"", self.tag)).expect("a tag is hexadecimal");
+        ([(header::ETAG, tag)], Json(self.value)).into_response()
+    }
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|wrong| Problem::unreadable(format_args!("the body is not UTF-8: {wrong}")))?;
+    let cleaned = clean_text(text);
+    let mut reader = serde_json::Deserializer::from_str(&cleaned);
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|wrong| json_refused(&wrong))?;
+    reader
+        .end()
+        .map_err(|wrong| Problem::unreadable(format_args!("after the JSON value: {wrong}")))?;
+    Ok(value)
+}
+
+/// Says which parameter is wrong: `limit: invalid digit found in string`, `unknown field \`x\`, expected …`.
+fn query_refused(told: &str) -> Problem {
+    let told = told.strip_prefix("Failed to deserialize query string: ").unwrap_or(told);
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let named = told.split_once(": ").filter(|(name, _)| is_name(name));
+    let (name, detail) = named.unwrap_or_else(|| (told.split('`').nth(1).unwrap_or_default(), told));
+    let detail = detail
+        .replace("unknown field", "unknown parameter")
+        .replace("missing field", "missing parameter");
+    Problem::wrong_parameter(name, detail)
 }
 
 /// Says why a body could not be read.

@@ -9,11 +9,22 @@ pub mod auth;
 pub mod extract;
 pub mod listen;
 pub mod problem;
+pub mod public;
 
+mod actions;
+mod answers;
+mod deliveries;
+mod digests;
+mod explain;
 mod health;
 mod intake;
+mod leads;
+mod list;
+mod partners;
+mod rejected;
 mod schema;
 mod status;
+mod suppressions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +48,7 @@ use crate::delivery::compose::Composer;
 use crate::http::auth::Doors;
 use crate::http::problem::Problem;
 use crate::intake::gather::Intake;
+use crate::partner::PartnerId;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -127,6 +139,15 @@ impl utoipa::Modify for Security {
 /// Returns the resources with their description, not yet guarded: one line for each file of the room.
 fn resources() -> OpenApiRouter<Site> {
     let bounded = OpenApiRouter::new()
+        .merge(leads::routes())
+        .merge(answers::routes())
+        .merge(partners::routes())
+        .merge(actions::routes())
+        .merge(digests::routes())
+        .merge(deliveries::routes())
+        .merge(suppressions::routes())
+        .merge(rejected::routes())
+        .merge(explain::routes())
         .merge(status::routes())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIME_MAX));
@@ -165,6 +186,15 @@ pub fn router(site: Site) -> Router {
         .layer(middleware::from_fn(echo_request_id))
         .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
         .with_state(site)
+}
+
+/// Returns the partner whose rows are wanted: the one that is named, which a limited caller must be, else the one that he is limited to.
+fn partner_of(caller: &Caller, named: Option<String>) -> Result<Option<PartnerId>, Problem> {
+    match named {
+        Some(id) if id.is_empty() => Err(Problem::wrong_parameter("partner", "no partner is named so; leave it out for all")),
+        Some(id) => partners::own(caller, id).map(Some),
+        None => Ok(caller.partner().cloned()),
+    }
 }
 
 /// Characters of a `client-request-id` that are echoed and logged.

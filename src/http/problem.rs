@@ -1,5 +1,6 @@
 //! Refusals as problem details (RFC 9457): a stable `type` for each cause, and where it is about content, a pointer to each fault.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use axum::extract::Request;
@@ -7,7 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{self, ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::app;
 use crate::fault::Fault;
@@ -61,6 +63,18 @@ impl Problem {
     /// 400: it cannot be read at all.
     pub fn unreadable(detail: impl fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "unreadable", "unreadable request", detail)
+    }
+
+    /// 400 about one parameter of the query.
+    pub fn wrong_parameter(name: &str, detail: impl fmt::Display) -> Self {
+        let at = At {
+            pointer: format!("/{name}"),
+            detail: detail.to_string(),
+        };
+        Self {
+            errors: vec![at],
+            ..Self::unreadable("a parameter has a fault")
+        }
     }
 
     /// 401: no token, or one that opens nothing.
@@ -177,6 +191,28 @@ impl Problem {
     }
 }
 
+/// The refusals that any request may meet, for the description of the API.
+pub struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let problem = |description: &str| {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            let response = ResponseBuilder::new()
+                .description(description)
+                .content("application/problem+json", content);
+            RefOr::T(response.build())
+        };
+        BTreeMap::from([
+            ("4XX".to_owned(), problem("Refused: nothing was changed")),
+            (
+                "503".to_owned(),
+                problem("The database is away, or it took too long; to be tried again"),
+            ),
+        ])
+    }
+}
+
 /// Soon enough for a restart of the database, late enough not to storm it.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
@@ -189,6 +225,15 @@ impl From<&Fault> for At {
         Self {
             pointer: pointer(&fault.path),
             detail: told.to_owned(),
+        }
+    }
+}
+
+impl From<app::Wrong> for At {
+    fn from(wrong: app::Wrong) -> Self {
+        Self {
+            pointer: wrong.pointer,
+            detail: wrong.detail,
         }
     }
 }
@@ -207,9 +252,14 @@ pub fn pointer(path: &str) -> String {
 impl From<app::Error> for Problem {
     fn from(error: app::Error) -> Self {
         match error {
-            app::Error::NotFound(detail) => Self::not_found(detail),
+            // The way out that the command line has is none here.
+            app::Error::NotFound(missing) => Self::not_found(missing.text),
             app::Error::Refused(detail) => Self::in_the_way(detail),
-            app::Error::Input(detail) => Self::wrong_content(detail),
+            app::Error::Stale(detail) => Self::stale(detail),
+            app::Error::Input(wrongs) => Self {
+                errors: wrongs.into_iter().map(At::from).collect(),
+                ..Self::wrong_content("the content has a fault")
+            },
             app::Error::Store(error) => {
                 // What went wrong inside is for the log.
                 tracing::error!("request not answered: {error}");

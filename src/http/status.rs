@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 use crate::app::status::{Status, status};
 use crate::clock::wall_now;
 use crate::http::extract::Json;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, Refusals};
 use crate::http::{Caller, Site};
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
@@ -18,12 +18,9 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
 #[utoipa::path(
     get,
     path = "/status",
+    operation_id = "getStatus",
     tag = "operations",
-    responses(
-        (status = 200, description = "How it is", body = Status),
-        (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "How it is", body = Status), Refusals)
 )]
 async fn get(State(site): State<Site>, caller: Caller) -> Result<Json<Status>, Problem> {
     caller.may_read()?;

@@ -4,7 +4,7 @@
 //! cut where it pauses, too: a program that writes a lead now and then sees it taken in, not kept waiting for its thousandth.
 //!
 //! **Invariant:** memory is bounded by two batches, whatever the size of the input: the one that is committed, and what waits meanwhile. A record takes
-//! ten times its text; the text itself is let go of once it is read.
+//! several times its text.
 
 use std::io;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 const PIPED_MAX: usize = 128;
 
 /// In how many pieces a file's batch is handed on. While one batch is committed, [`CHUNKS_WAITING`] pieces of the next one wait and one more is read: with
-/// a whole batch in each place an import took 12 MiB more.
+/// a whole batch in each place an import of 100,000 leads took 14 MiB more.
 const CHUNKS_A_BATCH: usize = 4;
 
 /// Pieces of a file that wait.
@@ -211,7 +211,7 @@ pub(crate) fn incoming(now: Timestamp, item: Item, origin: &Arc<Origin>) -> Inco
     Incoming {
         origin: Arc::clone(origin),
         line: item.line,
-        text: if parsed.is_err() { item.text } else { String::new() },
+        text: item.text,
         parsed,
     }
 }

@@ -10,6 +10,7 @@ use crate::lead::kind::Kind;
 use crate::lead::stage::Stage;
 use crate::partner::PartnerId;
 use crate::policy::channel::Channel;
+use crate::tag::tag_of;
 use crate::time::{LocalDay, Timestamp};
 
 /// A lead's row.
@@ -179,6 +180,22 @@ impl Lead {
             next = [next, cool, remind, self.expires_at].into_iter().flatten().min();
         }
         next
+    }
+
+    /// Returns the tag of what people have made of this lead: another one after newer content, an answer, an edit or its expiry. It is a function of what
+    /// is stored, not of `now`, and says nothing of what the clock alone writes down (urgency, reminder, digest): nobody's edit is stale for that.
+    pub fn tag(&self) -> String {
+        let expires_at = self.expires_at.map(Timestamp::as_millis);
+        let parts = (
+            self.id.as_str(),
+            self.version,
+            self.stage.as_str(),
+            self.stage_since.as_millis(),
+            expires_at,
+            &self.record,
+            &self.answer,
+        );
+        tag_of(&serde_json::to_vec(&parts).expect("numbers and texts"))
     }
 
     /// Returns the kept record as a JSON object; an empty one where the text is none.

@@ -37,6 +37,16 @@ impl Stage {
         }
     }
 
+    /// Returns the stages that a word of the wire means, in any case: a status (`New`, `Active`, `Closed`) or a substatus (`Received` … `Expired`);
+    /// none where it is no such word.
+    pub fn from_wire(word: &str) -> Vec<Self> {
+        let means = |stage: &Self| {
+            let (status, substatus) = stage.wire();
+            status.eq_ignore_ascii_case(word) || substatus.eq_ignore_ascii_case(word)
+        };
+        Self::ALL.into_iter().filter(means).collect()
+    }
+
     /// Returns the stage for a word of the store.
     pub fn from_stored(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.as_str() == word)

@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::fields::Fields;
 use crate::partner::{EmailAddress, PartnerId, Zone};
 use crate::policy::schedule::Cron;
+use crate::tag::tag_of;
 
 /// A partner; what its record leaves out is `None` and takes the configured default when it is needed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,6 +120,11 @@ impl Partner {
             Some(partner) if faults.is_empty() => Ok(partner),
             Some(_) | None => Err(faults),
         }
+    }
+
+    /// Returns the tag of this record: another one as soon as it says something else.
+    pub fn tag(&self) -> String {
+        tag_of(&serde_json::to_vec(self).expect("a partner is plain data"))
     }
 
     /// Returns every mailbox of the record, whatever its rung.

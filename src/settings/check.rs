@@ -41,6 +41,12 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
         (None, Some(_)) => fault("action_center.secret_file", "needs action_center.url: without it nothing is posted"),
         _ => (),
     }
+    if settings.mail.answer_links && settings.http.public_url.is_none() {
+        fault(
+            "mail.answer_links",
+            "needs http.public_url, the address under which the world reaches http.public_listen",
+        );
+    }
     if settings.portal.resource_token_file.is_some() && settings.portal.resource_url.is_none() {
         fault(
             "portal.resource_token_file",
@@ -64,12 +70,11 @@ fn check_http(http: &Http, fault: &mut impl FnMut(&str, &str)) {
             "is open to other machines, and no token is set: `posthorn token new` makes one, or listen on 127.0.0.1",
         );
     }
-    match (&http.public_listen, &http.public_url) {
-        (Some(_), None) => fault(
+    if http.public_listen.is_some() && http.public_url.is_none() {
+        fault(
             "http.public_listen",
             "needs http.public_url, the address under which the world reaches it",
-        ),
-        _ => (),
+        );
     }
     if http.public_listen.is_some() && http.public_listen == http.listen && http.listen.is_some_and(|at| at.port() != 0) {
         fault(
@@ -118,6 +123,9 @@ pub(crate) fn notes(settings: &Settings) -> Vec<String> {
             "portal.lead_desk is not set: when a lead without a reachable sending partner expires, nobody is told; `status` counts them"
                 .into(),
         );
+    }
+    if settings.http.public_url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
+        notes.push("http.public_url does not begin with https://: mail programs then offer no button to unsubscribe (RFC 8058)".into());
     }
     for relay in &settings.smtp.relays {
         notes.extend(note_of(relay));

@@ -521,6 +521,10 @@ mod tests {
                 "[portal]\nlead_desk = \"a@b.example\"\n[policy]\nremind_before = \"20 d\"".into(),
                 &["remind_before"],
             ),
+            (
+                "[portal]\nlead_desk = \"a@b.example\"\n[http]\npublic_url = \"http://mail.portal.example\"".into(),
+                &["RFC 8058"],
+            ),
         ] {
             let said = load_text(&text, &[]).expect("right").notes();
             assert!(

@@ -177,6 +177,8 @@ pub struct Mail {
     pub redirect_to: Option<EmailAddress>,
     /// The language where neither contact nor partner names one (`R-LOCALE`).
     pub locale: String,
+    /// Whether mails about leads carry links to accept, decline or send on.
+    pub answer_links: bool,
 }
 
 /// By which way mail leaves.
@@ -226,6 +228,7 @@ impl Default for Mail {
             maildir: "mail/".into(),
             redirect_to: None,
             locale: "en".into(),
+            answer_links: false,
         }
     }
 }
@@ -239,6 +242,7 @@ impl Table for Mail {
         v.key("maildir", &mut self.maildir);
         v.key("redirect_to", &mut self.redirect_to);
         v.checked("locale", &mut self.locale, |tag| is_language(tag));
+        v.key("answer_links", &mut self.answer_links);
     }
 }
 

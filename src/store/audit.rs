@@ -149,6 +149,7 @@ macro_rules! book {
     };
 }
 
+// A lead that a reader sent on was told before: that mail counts for nothing here, and stands in the books of notices and deliveries.
 // Of the mails that name a lead, the one that came furthest: told by its rank. 60 and more: sent; 50 and more: under way; else it came to nothing.
 // Then, from the surest answer down: mailed, waiting, excused; what is left is an orphan.
 macro_rules! leads {
@@ -156,7 +157,7 @@ macro_rules! leads {
         concat!(
             "with told as (
   select lead_id, max(reached) as reached from (
-    select delivery.lead_id, ", reached!(), " as reached from delivery where delivery.kind = 'lead'
+    select delivery.lead_id, ", reached!(), " as reached from delivery where delivery.kind = 'lead' and delivery.forwarded_by is null
     union all
     select one.value as lead_id, ", reached!(), " as reached from delivery, ", $unpacked, " where delivery.kind = 'digest'
   ) as named

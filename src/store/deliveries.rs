@@ -85,6 +85,8 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// When it reached a final state.
     pub finished_at: Option<Timestamp>,
+    /// Who sent the lead on to this address; `None` where `R-RECIPIENT` chose it.
+    pub forwarded_by: Option<EmailAddress>,
 }
 
 /// From here on an instant means "not by itself" (2987).
@@ -117,6 +119,8 @@ pub struct NewDelivery {
     pub name: Option<String>,
     /// The language that `R-LOCALE` gave.
     pub language: String,
+    /// Who sent the lead on to this address; `None` where `R-RECIPIENT` chose it.
+    pub forwarded_by: Option<EmailAddress>,
 }
 
 #[derive(FromRow)]
@@ -141,11 +145,12 @@ struct DeliveryRow {
     reason: Option<String>,
     created_at: i64,
     finished_at: Option<i64>,
+    forwarded_by: Option<String>,
 }
 
 macro_rules! columns {
     () => {
-        "id, notice_id, kind, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, handed_over_at, is_repeat, is_resent, first_due_at, reason, created_at, finished_at"
+        "id, notice_id, kind, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, handed_over_at, is_repeat, is_resent, first_due_at, reason, created_at, finished_at, forwarded_by"
     };
 }
 
@@ -160,6 +165,7 @@ struct NewRow<'a> {
     address: &'a str,
     name: Option<&'a str>,
     language: &'a str,
+    forwarded_by: Option<&'a str>,
 }
 
 #[derive(FromRow, Deserialize)]
@@ -171,9 +177,9 @@ struct InsertedRow {
 
 const INSERT: Sql = sql!("deliveries.insert":
     "insert into delivery (notice_id, kind, turn, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, is_repeat, is_resent,
-  first_due_at, created_at)
-select r.notice_id, r.kind, r.turn, r.partner_id, r.lead_id, r.leads, r.address, r.name, r.language, 'sending', 0, $3, $2, false, false, $3, $3
-from " (notice_id bigint, kind text, turn bigint, partner_id text, lead_id text, leads text, address text, name text, language text)
+  first_due_at, created_at, forwarded_by)
+select r.notice_id, r.kind, r.turn, r.partner_id, r.lead_id, r.leads, r.address, r.name, r.language, 'sending', 0, $3, $2, false, false, $3, $3, r.forwarded_by
+from " (notice_id bigint, kind text, turn bigint, partner_id text, lead_id text, leads text, address text, name text, language text, forwarded_by text)
     " where true order by " ["r.ord" | "r.notice_id"] " on conflict (notice_id, address) do nothing" ["" | " returning id, notice_id, address"]);
 
 // What an insert made on SQLite, where nobody else writes meanwhile; PostgreSQL says so itself.
@@ -197,11 +203,17 @@ pub async fn insert_deliveries(tx: &mut Tx, now: Timestamp, owner: i64, new: &[N
             address: delivery.address.as_str(),
             name: delivery.name.as_deref(),
             language: &delivery.language,
+            forwarded_by: delivery.forwarded_by.as_ref().map(EmailAddress::as_str),
         })
         .collect();
     let found: Vec<InsertedRow> = if tx.is_embedded() {
         let newest = tx.count(&NEWEST, args![]).await?;
-        tx.execute(&INSERT, args![rows(&written), owner, now]).await?;
+        let n_made = tx.execute(&INSERT, args![rows(&written), owner, now]).await?;
+        if n_made == new.len() as u64 {
+            // SQLite numbers rows on from the highest, in the order in which they are inserted.
+            let ids = newest + 1..;
+            return Ok(new.iter().zip(ids).map(|(delivery, id)| delivery.made(id, now, owner)).collect());
+        }
         tx.fetch_packed(&MADE, args![newest]).await?
     } else {
         tx.fetch_all(&INSERT, args![rows(&written), owner, now]).await?
@@ -242,6 +254,7 @@ impl NewDelivery {
             reason: None,
             created_at: now,
             finished_at: None,
+            forwarded_by: self.forwarded_by.clone(),
         }
     }
 }
@@ -707,6 +720,7 @@ impl TryFrom<DeliveryRow> for Delivery {
             reason: row.reason,
             created_at: Timestamp::from_millis(row.created_at),
             finished_at: row.finished_at.map(Timestamp::from_millis),
+            forwarded_by: row.forwarded_by.map(EmailAddress::from_stored),
         })
     }
 }

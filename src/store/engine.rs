@@ -221,11 +221,11 @@ impl Store {
                 // Statements that write many rows keep their way back in memory, not in a file.
                 .pragma("temp_store", "memory")
                 .statement_cache_capacity(256);
-            let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+            // A file does not hang up: to ask the connection whether it is still there would cost each transaction two thread switches.
+            let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
+            let writer = pool().max_connections(1);
             let write = writer.connect_with(options.clone()).await.map_err(away)?;
-            let reader = SqlitePoolOptions::new()
-                .max_connections(SQLITE_READERS)
-                .acquire_timeout(ACQUIRE_TIMEOUT);
+            let reader = pool().max_connections(SQLITE_READERS);
             let read = reader.connect_lazy_with(options.create_if_missing(false).read_only(true));
             return Ok(Self {
                 engine: Engine::Sqlite { write, read },
@@ -425,7 +425,7 @@ impl Tx {
         if matches!(self.inner, Inner::Postgres(_)) {
             return self.fetch_all(sql, args).await;
         }
-        let Some(row) = self.fetch_optional::<Packed>(sql, args).await? else {
+        let Some(row) = self.fetch_first::<Packed>(sql, args).await? else {
             return Ok(Vec::new());
         };
         serde_json::from_str(&row.packed).map_err(|e| Error::query(sql.name, sqlx::Error::Decode(e.into())))
@@ -441,13 +441,22 @@ impl Tx {
         Ok(self.fetch_all(sql, args).await?.into_iter().next())
     }
 
+    /// Runs a statement that only reads and has one row, and does not wait to be told that there is no second one.
+    async fn fetch_first<T: Row>(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<Option<T>, Error> {
+        let done = match &mut self.inner {
+            Inner::Sqlite(tx) => bind_sqlite_as(sqlx::query_as(sql.sqlite), args).fetch_optional(&mut **tx).await,
+            Inner::Postgres(tx) => bind_postgres_as(sqlx::query_as(sql.postgres), args).fetch_optional(&mut **tx).await,
+        };
+        done.map_err(|e| Error::query(sql.name, e))
+    }
+
     /// Runs a statement that counts, and returns the number in its column `n`.
     pub(crate) async fn count(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<i64, Error> {
         #[derive(FromRow)]
         struct Count {
             n: Option<i64>,
         }
-        Ok(self.fetch_optional::<Count>(sql, args).await?.and_then(|row| row.n).unwrap_or(0))
+        Ok(self.fetch_first::<Count>(sql, args).await?.and_then(|row| row.n).unwrap_or(0))
     }
 }
 

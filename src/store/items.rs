@@ -23,6 +23,13 @@ pub(super) const ALL: &[&Sql] = &[
     &OF_LEAD,
     &POST_ALL,
     &COUNT_WAITING,
+    &ARCHIVE,
+    &FIND,
+    &UNNUMBERED,
+    &TAKE_VERSIONS,
+    &NUMBER,
+    &FEED_VERSION,
+    &CHANGED,
 ];
 
 /// An item's newest state, to be written.
@@ -73,11 +80,13 @@ pub struct Item {
     pub changed_at: i64,
     /// Posts that failed since it last changed.
     pub post_attempt: i64,
+    /// Its place in the partner's feed; `None` until somebody looks, see [`number_items`].
+    pub feed_version: Option<i64>,
 }
 
 macro_rules! columns {
     () => {
-        "seq, subject, partner_id, lead_id, version, title, text, link, due_at, category, urgency, is_expiring, state, is_archived, changed_at, post_attempt"
+        "seq, subject, partner_id, lead_id, version, title, text, link, due_at, category, urgency, is_expiring, state, is_archived, changed_at, post_attempt, feed_version"
     };
 }
 
@@ -136,7 +145,7 @@ from " (subject text, partner_id text, lead_id text, title text, text text, link
     " where true
 on conflict (subject) do update set version = item.version + 1, title = excluded.title, text = excluded.text, link = excluded.link,
   due_at = excluded.due_at, category = excluded.category, urgency = excluded.urgency, is_expiring = excluded.is_expiring, state = excluded.state,
-  changed_at = excluded.changed_at, post_due_at = excluded.post_due_at, post_attempt = 0
+  changed_at = excluded.changed_at, feed_version = null, post_due_at = excluded.post_due_at, post_attempt = 0
 where item.title <> excluded.title or item.text <> excluded.text or item.link <> excluded.link or item.due_at is distinct from excluded.due_at
   or item.category <> excluded.category or item.urgency is distinct from excluded.urgency or item.is_expiring <> excluded.is_expiring
   or item.state <> excluded.state");
@@ -151,7 +160,8 @@ pub async fn put_items(tx: &mut Tx, now: Timestamp, items: &[NewItem], is_posted
 
 const UPDATE: Sql = sql!("items.update":
     "update item set version = item.version + 1, title = r.title, text = r.text, link = r.link, due_at = r.due_at, category = r.category,
-  urgency = r.urgency, is_expiring = r.is_expiring, state = r.state, changed_at = r.now, post_due_at = r.post_due_at, post_attempt = 0
+  urgency = r.urgency, is_expiring = r.is_expiring, state = r.state, changed_at = r.now, feed_version = null,
+  post_due_at = r.post_due_at, post_attempt = 0
 from " (subject text, partner_id text, lead_id text, title text, text text, link text, due_at bigint, category text, urgency text, is_expiring boolean,
         state text, now bigint, post_due_at bigint)
     " where item.subject = r.subject and (item.title <> r.title or item.text <> r.text or item.link <> r.link or item.due_at is distinct from r.due_at
@@ -166,7 +176,7 @@ pub async fn update_items(tx: &mut Tx, now: Timestamp, items: &[NewItem], is_pos
 }
 
 const SETTLE: Sql = sql!("items.settle":
-    "update item set state = 'done', version = version + 1, changed_at = $2, post_due_at = case when $3 then $2 else post_due_at end, post_attempt = 0
+    "update item set state = 'done', version = version + 1, changed_at = $2, feed_version = null, post_due_at = case when $3 then $2 else post_due_at end, post_attempt = 0
 where subject in (select r.id from " (id text) ") and state = 'open'");
 
 /// Marks open items as done.
@@ -195,6 +205,99 @@ const LIST: Sql = Sql {
 /// Lists a partner's items of every state, latest change first, from before `(changed_at, seq)`.
 pub async fn list_items(tx: &mut Tx, partner: &PartnerId, before: (i64, i64), limit: i64) -> Result<Vec<Item>, Error> {
     tx.fetch_all(&LIST, args![partner.as_str(), before.0, before.1, limit]).await
+}
+
+const FIND: Sql = Sql {
+    name: "items.find",
+    sqlite: concat!(
+        "/* items.find */ select ",
+        columns!(),
+        " from item where seq = $1 and partner_id = $2"
+    ),
+    postgres: concat!(
+        "/* items.find */ select ",
+        columns!(),
+        " from item where seq = $1 and partner_id = $2"
+    ),
+};
+
+/// Returns an item of a partner's.
+pub async fn find_item(tx: &mut Tx, partner: &PartnerId, seq: i64) -> Result<Option<Item>, Error> {
+    tx.fetch_optional(&FIND, args![seq, partner.as_str()]).await
+}
+
+const ARCHIVE: Sql = sql!("items.archive":
+    "update item set is_archived = true, version = version + 1, changed_at = $2, feed_version = null,
+  post_due_at = case when $3 then $2 else post_due_at end, post_attempt = 0
+where seq = $1 and not is_archived");
+
+/// Puts an item away for good: later versions leave it so (`R-ACTION`). Tells whether it was still there to be put away.
+pub async fn archive_item(tx: &mut Tx, now: Timestamp, seq: i64, is_posted: bool) -> Result<bool, Error> {
+    Ok(tx.execute(&ARCHIVE, args![seq, now, is_posted]).await? > 0)
+}
+
+#[derive(FromRow)]
+struct SeqRow {
+    seq: i64,
+}
+
+#[derive(Serialize)]
+struct NumberRow {
+    seq: i64,
+    feed_version: i64,
+}
+
+const UNNUMBERED: Sql = sql!("items.unnumbered":
+    "select seq from item where partner_id = $1 and feed_version is null order by seq limit $2");
+
+/// Lists a partner's items that have changed and have no place in the feed yet.
+pub async fn list_unnumbered(tx: &mut Tx, partner: &PartnerId, limit: i64) -> Result<Vec<i64>, Error> {
+    let found: Vec<SeqRow> = tx.fetch_all(&UNNUMBERED, args![partner.as_str(), limit]).await?;
+    Ok(found.into_iter().map(|row| row.seq).collect())
+}
+
+const TAKE_VERSIONS: Sql = sql!("items.take_versions": "update partner_state set feed_version = feed_version + $2 where partner_id = $1 returning feed_version as n");
+const NUMBER: Sql = sql!("items.number":
+    "update item set feed_version = r.feed_version from " (seq bigint, feed_version bigint) " where item.seq = r.seq and item.feed_version is null");
+
+/// Gives changed items their places in the partner's feed, behind all that were ever given. The partner is locked, and only changes that are committed
+/// are seen here: a later place is never seen before an earlier one.
+pub async fn number_items(tx: &mut Tx, partner: &PartnerId, seqs: &[i64]) -> Result<(), Error> {
+    let n = i64::try_from(seqs.len()).unwrap_or(i64::MAX);
+    let last = tx.count(&TAKE_VERSIONS, args![partner.as_str(), n]).await?;
+    let numbered: Vec<NumberRow> = seqs
+        .iter()
+        .zip(last - n + 1..)
+        .map(|(&seq, feed_version)| NumberRow { seq, feed_version })
+        .collect();
+    tx.execute(&NUMBER, args![rows(&numbered)]).await?;
+    Ok(())
+}
+
+const FEED_VERSION: Sql = sql!("items.feed_version": "select feed_version as n from partner_state where partner_id = $1");
+
+/// Returns the last place that was given in a partner's feed; 0 where none ever was.
+pub async fn find_feed_version(tx: &mut Tx, partner: &PartnerId) -> Result<i64, Error> {
+    tx.count(&FEED_VERSION, args![partner.as_str()]).await
+}
+
+const CHANGED: Sql = Sql {
+    name: "items.changed",
+    sqlite: concat!(
+        "/* items.changed */ select ",
+        columns!(),
+        " from item where partner_id = $1 and feed_version > $2 order by feed_version limit $3"
+    ),
+    postgres: concat!(
+        "/* items.changed */ select ",
+        columns!(),
+        " from item where partner_id = $1 and feed_version > $2 order by feed_version limit $3"
+    ),
+};
+
+/// Lists a partner's items by their places in the feed, from after `since`.
+pub async fn list_changed(tx: &mut Tx, partner: &PartnerId, since: i64, limit: i64) -> Result<Vec<Item>, Error> {
+    tx.fetch_all(&CHANGED, args![partner.as_str(), since, limit]).await
 }
 
 const OF_LEAD: Sql = Sql {

@@ -34,6 +34,8 @@ pub(super) const ALL: &[&Sql] = &[
     &LATEST_OF_PARTNER,
     &COUNT_HELD_OF,
     &HELD_PARTNERS,
+    &LIST,
+    &LIST_OF_PARTNER,
 ];
 
 /// A lead that time moves, before its partner is locked.
@@ -463,6 +465,60 @@ const HELD_PARTNERS: Sql = sql!("leads.held_partners":
 pub async fn list_held_partners(tx: &mut Tx, limit: i64) -> Result<Vec<(PartnerId, i64)>, Error> {
     let found: Vec<PartnerCount> = tx.fetch_all(&HELD_PARTNERS, args![limit]).await?;
     Ok(found.into_iter().map(|row| (PartnerId::new(row.partner_id), row.n)).collect())
+}
+
+/// Which leads to list; what is `None` or empty does not filter.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// Of this partner.
+    pub partner: Option<&'a PartnerId>,
+    /// In one of these stages at `now`.
+    pub stages: &'a [Stage],
+    /// Created then or later.
+    pub created_from: Option<Timestamp>,
+    /// The instant of the list.
+    pub now: Timestamp,
+}
+
+// An unanswered lead whose expiry has come is expired, whether or not that is written: the `case` is `Lead::stage_at`.
+const LIST: Sql = select_leads!("leads.list":
+    "lead where (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
+  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+order by lead.created_at desc, lead.seq desc limit $6",
+    "lead where (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
+  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+order by lead.created_at desc, lead.seq desc limit $6");
+
+const LIST_OF_PARTNER: Sql = select_leads!("leads.list_of_partner":
+    "lead where lead.partner_id = $7 and (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
+  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+order by lead.created_at desc, lead.seq desc limit $6",
+    "lead where lead.partner_id = $7 and (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
+  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+order by lead.created_at desc, lead.seq desc limit $6");
+
+/// Lists leads by their creation, the newest first, from before `(created_at, seq)`.
+pub async fn list_leads(tx: &mut Tx, wanted: &Wanted<'_>, before: (i64, i64), limit: i64) -> Result<Vec<Lead>, Error> {
+    let stages: String = wanted.stages.iter().map(|stage| format!(",{}", stage.as_str())).collect();
+    let mut values = args![
+        before.0,
+        before.1,
+        wanted.created_from.map_or(i64::MIN, Timestamp::as_millis),
+        (!stages.is_empty()).then(|| format!("{stages},")),
+        wanted.now,
+        limit
+    ];
+    let found: Vec<LeadRow> = match wanted.partner {
+        None => tx.fetch_packed(&LIST, values).await?,
+        Some(partner) => {
+            values.extend(args![partner.as_str()]);
+            tx.fetch_packed(&LIST_OF_PARTNER, values).await?
+        }
+    };
+    let mut leads = found.into_iter().map(Lead::try_from).collect::<Result<Vec<_>, _>>()?;
+    // Packed rows come in no promised order.
+    leads.sort_by_key(|lead| std::cmp::Reverse((lead.created_at, lead.seq)));
+    Ok(leads)
 }
 
 #[derive(Serialize)]

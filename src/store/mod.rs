@@ -15,6 +15,7 @@ pub mod digests;
 pub mod history;
 pub mod items;
 pub mod leads;
+pub mod links;
 pub mod meta;
 pub mod notices;
 pub mod partners;
@@ -48,6 +49,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         history::ALL,
         items::ALL,
         leads::ALL,
+        links::ALL,
         meta::ALL,
         notices::ALL,
         partners::ALL,

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 
 use crate::lead::LeadId;
 use crate::outbox::Kind;
-use crate::partner::PartnerId;
+use crate::partner::{EmailAddress, PartnerId};
 use crate::store::engine::{Sql, Tx, args, bit, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
@@ -33,6 +33,8 @@ pub(super) const ALL: &[&Sql] = &[
     &PARKED_PARTNERS,
     &PARKED_OF,
     &COUNT_PENDING_OF,
+    &INSERT_FORWARD,
+    &FORWARDS_OF,
 ];
 
 /// A notice to be written.
@@ -77,6 +79,21 @@ pub struct Notice {
     pub reason: Option<String>,
     /// When it was written.
     pub created_at: Timestamp,
+    /// Whom a reader of its mail sent the lead on to; `None` where `R-RECIPIENT` says who is told.
+    pub forward: Option<Forward>,
+}
+
+/// A lead that was sent on from its mail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forward {
+    /// To whom.
+    pub address: EmailAddress,
+    /// His name, where it was given.
+    pub name: Option<String>,
+    /// The language of the mail that it was sent on from.
+    pub language: String,
+    /// The address of whoever sent it on.
+    pub by: EmailAddress,
 }
 
 /// What a claim made of a notice.
@@ -209,10 +226,11 @@ struct NoticeRow {
     is_reopened: bool,
     reason: Option<String>,
     created_at: i64,
+    forward: Option<String>,
 }
 
 const CLAIM: Sql = sql!("notices.claim":
-    [packed id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at] "
+    [packed id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at, forward] "
 from notice
 where id in (select r.id from " (id bigint) ") and state = 'pending'
 order by turn, due_at, id" lock end);
@@ -387,7 +405,7 @@ pub async fn list_parked_partners(tx: &mut Tx, limit: i64) -> Result<Vec<(Partne
 }
 
 const PARKED_OF: Sql = sql!("notices.parked_of":
-    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at from notice
+    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at, forward from notice
 where state = 'parked' and partner_id = $1 order by id limit $2");
 
 /// Lists a partner's parked notices.
@@ -405,7 +423,7 @@ pub async fn count_pending_of(tx: &mut Tx, partner: &PartnerId) -> Result<i64, E
 }
 
 const OF_LEAD: Sql = sql!("notices.of_lead":
-    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at from notice where lead_id = $1 order by id");
+    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at, forward from notice where lead_id = $1 order by id");
 
 /// Lists the notices about one lead.
 pub async fn list_of_lead(tx: &mut Tx, lead: &LeadId) -> Result<Vec<Notice>, Error> {
@@ -414,7 +432,7 @@ pub async fn list_of_lead(tx: &mut Tx, lead: &LeadId) -> Result<Vec<Notice>, Err
 }
 
 const OF_DIGESTS: Sql = sql!("notices.of_digests":
-    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at from notice
+    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at, forward from notice
 where digest_id in (select r.id from " (id bigint) ") order by id");
 
 /// Lists the notices that send these digests.
@@ -423,8 +441,28 @@ pub async fn list_of_digests(tx: &mut Tx, digests: &[i64]) -> Result<Vec<Notice>
     found.into_iter().map(Notice::try_from).collect()
 }
 
+const INSERT_FORWARD: Sql = sql!("notices.insert_forward":
+    "insert into notice (kind, subject, partner_id, lead_id, state, turn, due_at, is_reopened, created_at, forward)
+values ('lead', $1, $2, $3, 'pending', 0, $4, false, $4, $5) on conflict (kind, subject) do nothing");
+
+/// Writes that a lead is to be sent on; tells whether it is new: one a lead and address.
+pub async fn insert_forward(tx: &mut Tx, now: Timestamp, partner: &PartnerId, lead: &LeadId, forward: &Forward) -> Result<bool, Error> {
+    // A notice about the lead itself has the bare id for its subject; a unit separator stands in no id that a portal gives.
+    let subject = format!("{lead}\u{1f}{}", forward.address);
+    let written = serde_json::to_string(forward).expect("a forward is plain data");
+    let values = args![subject, partner.as_str(), lead.as_str(), now, written];
+    Ok(tx.execute(&INSERT_FORWARD, values).await? > 0)
+}
+
+const FORWARDS_OF: Sql = sql!("notices.forwards_of": "select count(*) as n from notice where lead_id = $1 and forward is not null");
+
+/// Counts how often a lead was sent on.
+pub async fn count_forwards(tx: &mut Tx, lead: &LeadId) -> Result<i64, Error> {
+    tx.count(&FORWARDS_OF, args![lead.as_str()]).await
+}
+
 const FIND: Sql = sql!("notices.find":
-    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at from notice
+    "select id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at, forward from notice
 where id in (select r.id from " (id bigint) ") order by id");
 
 /// Returns the notices with these ids.
@@ -437,14 +475,15 @@ impl TryFrom<NoticeRow> for Notice {
     type Error = Error;
 
     fn try_from(row: NoticeRow) -> Result<Self, Error> {
-        let Ok(kind) = row.kind.parse() else {
-            return Err(Error::Corrupt {
-                table: "notice",
-                id: row.id.to_string(),
-                column: "kind",
-                value: row.kind,
-            });
+        let corrupt = |column, value: &str| Error::Corrupt {
+            table: "notice",
+            id: row.id.to_string(),
+            column,
+            value: value.to_owned(),
         };
+        let kind = row.kind.parse().map_err(|_| corrupt("kind", &row.kind))?;
+        let forward = row.forward.as_deref().map(serde_json::from_str).transpose();
+        let forward = forward.map_err(|_| corrupt("forward", row.forward.as_deref().unwrap_or_default()))?;
         Ok(Self {
             id: row.id,
             kind,
@@ -457,6 +496,7 @@ impl TryFrom<NoticeRow> for Notice {
             is_reopened: row.is_reopened,
             reason: row.reason,
             created_at: Timestamp::from_millis(row.created_at),
+            forward,
         })
     }
 }

@@ -108,9 +108,11 @@ const AMONG: Sql = sql!("suppressions.among": "select address from suppression w
 
 /// Returns those of the addresses that are suppressed.
 pub async fn find_among<'a>(tx: &mut Tx, addresses: impl IntoIterator<Item = &'a EmailAddress>) -> Result<HashSet<EmailAddress>, Error> {
-    let found: Vec<AddressRow> = tx
-        .fetch_all(&AMONG, args![super::id_rows(addresses.into_iter().map(EmailAddress::as_str))])
-        .await?;
+    let addresses: Vec<&str> = addresses.into_iter().map(EmailAddress::as_str).collect();
+    if addresses.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<AddressRow> = tx.fetch_all(&AMONG, args![super::id_rows(addresses)]).await?;
     Ok(found.into_iter().map(|row| EmailAddress::from_stored(row.address)).collect())
 }
 

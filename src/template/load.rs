@@ -11,6 +11,7 @@ use tera::Tera;
 
 use crate::outbox::Kind;
 use crate::template::error::Error;
+use crate::template::page::Page;
 use crate::template::sample::samples;
 use crate::template::{clean, filters};
 
@@ -113,6 +114,11 @@ impl Set {
             for kind in KINDS {
                 for view in samples(kind, language) {
                     self.render(kind, language, &view)?;
+                }
+            }
+            for page in Page::ALL {
+                for view in page.samples(language) {
+                    self.render_page(page, &[language], &view)?;
                 }
             }
         }
@@ -400,13 +406,13 @@ mod tests {
             (
                 "en/lead.txt",
                 "{{ lead.custmer }}",
-                "DIR/en/lead.txt:1:9: field \"custmer\" is not defined; available fields: call_to_action, contact, country, created, customer, \
+                "DIR/en/lead.txt:1:9: field \"custmer\" is not defined; available fields: answers, call_to_action, contact, country, created, customer, \
                  days_left, deal, due, id, is_spam, link, notes, partner, source, urgency, value",
             ),
             (
                 "en/lead.html",
                 "{{ led.customer }}",
-                "DIR/en/lead.html:1:4: variable \"led\" is not defined; available variables: has_attachment, kind, language, lead, leads, mailed, \
+                "DIR/en/lead.html:1:4: variable \"led\" is not defined; available variables: forwarded_by, has_attachment, kind, language, lead, leads, mailed, \
                  n_leads, n_listed, n_more, n_urgent, partner, portal, recipient, unsubscribe_url",
             ),
             (

@@ -7,10 +7,12 @@
 //! layout.html  layout.txt  parts.html          shared by all languages; a language may have its own
 //! en/lead.html  en/lead.txt  en/lead.subject   one triple for each kind: lead, digest, reminder, expiry, decline
 //! en/card.html  en/row.html  en/footer.html …  pieces that these include, and en/words.txt
+//! page.html  en/unsubscribe.page.html …        the pages that links in mails lead to: Page
 //! ```
 //!
 //! A template names other files without their folder (`{% include "card.html" %}`): first its own language's, then the shared one. So a new
-//! language is a copy of an old one with other words in it, and a folder becomes a language once it has all fifteen.
+//! language is a copy of an old one with other words in it, and a folder becomes a language once it has all fifteen. Pages it may have, or leave to
+//! English.
 //!
 //! **Invariants:** a [`Set`] that loaded has rendered each kind in each language, with much and with little to say. Text from leads is data:
 //! it is never read as a template, it is HTML-escaped (`.html`; not `.txt` and `.subject`), and names stay on one line. The same view renders
@@ -28,6 +30,7 @@ mod clean;
 mod error;
 mod filters;
 mod load;
+mod page;
 mod plain;
 mod render;
 mod sample;
@@ -36,6 +39,7 @@ mod view;
 pub use attachment::digest_csv;
 pub use error::Error;
 pub use load::Set;
+pub use page::{Page, PageView, RenderedPage, Typed};
 pub use render::Rendered;
 pub use sample::sample;
-pub use view::{ContactView, LeadView, PartnerView, Portal, Recipient, View, days_left, format_instant};
+pub use view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, days_left, format_instant};

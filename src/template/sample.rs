@@ -2,7 +2,7 @@
 
 use crate::outbox::Kind;
 use crate::partner::Zone;
-use crate::template::view::{ContactView, LeadView, PartnerView, Portal, Recipient, View, format_instant};
+use crate::template::view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, format_instant};
 use crate::time::Timestamp;
 
 /// Returns a view in which every field that mails of this kind use is set, with ordinary content and the dates in `language`: for previews,
@@ -24,7 +24,12 @@ pub fn sample(kind: Kind, language: &str) -> View {
         ..View::default()
     };
     match kind {
-        Kind::Lead => view.lead = Some(urgent),
+        Kind::Lead => {
+            view.lead = Some(LeadView {
+                answers: Some(answers()),
+                ..urgent
+            });
+        }
         Kind::Digest => {
             view.leads = vec![urgent, cooled.clone(), spam, plain.clone()];
             view.mailed = vec![
@@ -40,6 +45,7 @@ pub fn sample(kind: Kind, language: &str) -> View {
         }
         Kind::Reminder => {
             view.leads = vec![LeadView { days_left: 2, ..urgent }, LeadView { days_left: 1, ..plain }];
+            view.leads[0].answers = Some(answers());
             (view.n_leads, view.n_urgent, view.n_listed) = (2, 1, 2);
         }
         Kind::Expiry => {
@@ -83,6 +89,7 @@ pub(crate) fn samples(kind: Kind, language: &str) -> [View; 4] {
     if full.lead.is_some() {
         bare.lead = Some(leads.plain());
         cool.lead = Some(leads.cooled());
+        cool.forwarded_by = Some("kim@fabrikam.example".to_owned());
     }
     if !full.leads.is_empty() {
         bare.leads = vec![leads.plain()];
@@ -99,6 +106,14 @@ fn portal() -> Portal {
     Portal {
         name: "Partner Portal".to_owned(),
         url: "https://portal.example/".to_owned(),
+    }
+}
+
+fn answers() -> AnswersView {
+    AnswersView {
+        accept: "https://mail.portal.example/a/YWNjZXB0".to_owned(),
+        decline: "https://mail.portal.example/a/ZGVjbGlu".to_owned(),
+        forward: "https://mail.portal.example/a/Zm9yd2Fy".to_owned(),
     }
 }
 
@@ -139,6 +154,7 @@ impl Leads<'_> {
         call_to_action: Some("ContactMe".to_owned()),
         value: Some("50000 EUR".to_owned()),
         is_spam: false,
+        answers: None,
     }
     }
 

@@ -42,6 +42,9 @@ pub struct View {
     /// Where the receiver unsubscribes; `None` for transactional mail (`R-OPTOUT`).
     #[serde(serialize_with = "clean::maybe_link")]
     pub unsubscribe_url: Option<String>,
+    /// lead: the address of whoever sent the lead on to the receiver; `None` where he gets it by right.
+    #[serde(serialize_with = "clean::maybe_line")]
+    pub forwarded_by: Option<String>,
 }
 
 /// The partner portal, as configured.
@@ -122,6 +125,22 @@ pub struct LeadView {
     pub value: Option<String>,
     /// Whether the lead is flagged as likely spam (`R-VERIFY`).
     pub is_spam: bool,
+    /// lead, digest, reminder: the pages where the receiver answers; `None` where he does so in the portal (`mail.answer_links`).
+    pub answers: Option<AnswersView>,
+}
+
+/// Where a lead is answered from its mail.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AnswersView {
+    /// The page to accept it.
+    #[serde(serialize_with = "clean::link")]
+    pub accept: String,
+    /// The page to decline it.
+    #[serde(serialize_with = "clean::link")]
+    pub decline: String,
+    /// The page to send it on to a colleague.
+    #[serde(serialize_with = "clean::link")]
+    pub forward: String,
 }
 
 /// Whom to contact at the customer.

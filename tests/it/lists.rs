@@ -30,6 +30,35 @@ fn busy(posthorn: &Posthorn) -> Inside {
     inside
 }
 
+/// `R-STAGES`
+#[test]
+fn leads_are_listed_as_they_are_now_newest_first() {
+    both(|posthorn| {
+        let mut inside = busy(posthorn);
+        inside.at(posthorn, "2026-03-02T10:00:00.000Z").accept("L03");
+        let listed = posthorn.json(&["leads", "list", "--partner", "contoso"]);
+        assert_eq!(ids(&listed).len(), 12);
+        assert_eq!(ids(&listed)[0], "L12", "of the same creation, the last taken in is the first");
+        assert_eq!(
+            listed["value"][9],
+            posthorn.json(&["leads", "show", "L03"]),
+            "the shape that `show` answers"
+        );
+        assert_eq!(ids(&posthorn.json(&["leads", "list", "--status", "active"])), ["L03"]);
+        assert_eq!(
+            ids(&posthorn.json(&["leads", "list", "--status", "New,Won", "--limit", "3"])),
+            ["S", "N", "L12"]
+        );
+        posthorn.at("2026-03-16T08:00:00.000Z");
+        assert_eq!(posthorn.ok(&["leads", "list", "--status", "Expired"]).lines().count(), 13);
+        assert!(
+            posthorn
+                .refused(2, &["leads", "list", "--status", "Lots"])
+                .contains("New, Active, Closed")
+        );
+    });
+}
+
 /// `R-ACTION`
 #[test]
 fn action_items_are_listed_in_every_state_latest_change_first() {

@@ -10,8 +10,14 @@ use crate::{install, postgres};
 struct Wanted {
     n_leads: String,
     n_rounds: String,
-    on_postgres: bool,
+    engines: &'static [Engine],
     measures_build: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 /// Builds everything in release mode, measures, and prints the figures with the commit that they belong to.
@@ -19,19 +25,35 @@ pub fn bench(arguments: &[&str]) -> Result {
     if let ["requests", rest @ ..] = arguments {
         let mut command = cargo(&["bench", "--locked", "--package", "posthorn", "--bench", "requests", "--"]);
         run(command.args(rest))?;
-        return print_commit();
+        print_source(arguments);
+        return Ok(());
     }
     let wanted = wanted(arguments)?;
     if wanted.measures_build {
         cold_build()?;
     }
-    let server = if wanted.on_postgres {
-        let bin = install::postgres()?;
-        Some(step("PostgreSQL started", || {
-            postgres::Server::throw_away(&bin, postgres::Durability::On)
-        })?)
-    } else {
-        None
+    for engine in wanted.engines {
+        measure(&wanted, *engine)?;
+    }
+    print_source(arguments);
+    Ok(())
+}
+
+fn print_source(arguments: &[&str]) {
+    let commit = output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root()));
+    println!("commit {}", commit.as_deref().map_or("unknown", str::trim));
+    println!("command: cargo xtask bench {}", arguments.join(" "));
+}
+
+fn measure(wanted: &Wanted, engine: Engine) -> Result {
+    let server = match engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => {
+            let bin = install::postgres()?;
+            Some(step("PostgreSQL started", || {
+                postgres::Server::throw_away(&bin, postgres::Durability::On)
+            })?)
+        }
     };
     let mut command = cargo(&["bench", "--locked", "--package", "posthorn", "--bench", "throughput", "--"]);
     command.args(["--leads", &wanted.n_leads, "--rounds", &wanted.n_rounds]);
@@ -42,21 +64,15 @@ pub fn bench(arguments: &[&str]) -> Result {
     if let Some(server) = server {
         server.stop()?;
     }
-    outcome?;
-    print_commit()
-}
-
-fn print_commit() -> Result {
-    let commit = output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root()));
-    println!("\ncommit {}", commit.as_deref().map_or("unknown", str::trim));
-    Ok(())
+    println!();
+    outcome
 }
 
 fn wanted(arguments: &[&str]) -> Result<Wanted> {
     let mut wanted = Wanted {
         n_leads: "100000".to_owned(),
         n_rounds: "3".to_owned(),
-        on_postgres: false,
+        engines: &[Engine::Sqlite],
         measures_build: false,
     };
     let mut words = arguments.iter();
@@ -71,10 +87,11 @@ fn wanted(arguments: &[&str]) -> Result<Wanted> {
             "--leads" => wanted.n_leads = value()?,
             "--rounds" => wanted.n_rounds = value()?,
             "--engine" => {
-                wanted.on_postgres = match value()?.as_str() {
-                    "sqlite" => false,
-                    "postgres" => true,
-                    other => return Err(format!("{other} is not one of sqlite, postgres")),
+                wanted.engines = match value()?.as_str() {
+                    "sqlite" => &[Engine::Sqlite],
+                    "postgres" => &[Engine::Postgres],
+                    "both" => &[Engine::Sqlite, Engine::Postgres],
+                    other => return Err(format!("{other} is not one of sqlite, postgres, both")),
                 }
             }
             "--build" => wanted.measures_build = true,

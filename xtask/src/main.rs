@@ -24,7 +24,7 @@ usage: cargo xtask VERB
                    cargo xtask test --test it, cargo xtask test digest, cargo xtask test -- --nocapture
   ci               formatting, clippy, dependencies, documentation, then `test`
   bench            how fast leads become mails, beside a bare loop over the same SMTP library
-                   (--leads N, --rounds N, --engine sqlite|postgres, --build: a cold build, too)
+                   (--leads N, --rounds N, --engine sqlite|postgres|both, --build: a cold build, too)
   bench requests   how `serve` bears 200 clients at once (--leads N)
   reference        writes docs/reference anew from the code
   pg up|down       keeps a PostgreSQL for developers, until `down`; `up` prints its address,

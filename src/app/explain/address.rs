@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::Rules;
 use crate::app::explain::told::{Mail, mails};
@@ -23,7 +24,7 @@ const LISTED_MAX: i64 = 20;
 const PARTNERS_MAX: usize = 1000;
 
 /// Everything about one address.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressStory {
     /// Whether mail goes there, or why not, in a sentence or two.
@@ -43,7 +44,7 @@ pub struct AddressStory {
 }
 
 /// A suppression.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SuppressionFacts {
     /// Since when.
@@ -58,7 +59,7 @@ pub struct SuppressionFacts {
 }
 
 /// What an address is to a partner.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Use {
     /// Whose record names it.
@@ -72,7 +73,7 @@ pub struct Use {
 }
 
 /// An opt-out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OptOutFacts {
     /// From whose mail.

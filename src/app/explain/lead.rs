@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::explain::told::{Mail, Told, tell};
 use crate::app::explain::{Decision, Next, and, when};
@@ -26,7 +27,7 @@ use crate::store::{Error, Tx};
 use crate::time::Timestamp;
 
 /// Everything about one lead.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeadStory {
     /// Who was told, or why nobody was, in one sentence.
@@ -85,7 +86,7 @@ pub struct LeadStory {
 }
 
 /// A digest.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DigestFacts {
     /// Its row.
@@ -115,6 +116,13 @@ impl From<&Digest> for DigestFacts {
             closed_by: digest.closed_by.clone(),
             leads: digest.n_leads,
         }
+    }
+}
+
+impl LeadStory {
+    /// Leaves out what others were told: the sender, the lead desk, the customer.
+    pub(super) fn limit_to(&mut self, partner: &PartnerId) {
+        self.told.retain(|told| told.partner_id == *partner);
     }
 }
 

@@ -10,11 +10,13 @@ mod partner;
 mod told;
 
 pub use address::AddressStory;
+pub use lead::DigestFacts;
 pub use lead::{LeadStory, deliveries_about};
-pub use partner::{PartnerStory, Recipient, WhoIsTold, story as partner_story, who_is_told};
+pub use partner::{AtLocation, PartnerStory, Recipient, Silenced, Since, WhoIsTold, story as partner_story, who_is_told};
 pub use told::{Mail, Told, mail_of, tell};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::{Error, Rules};
 use crate::lead::LeadId;
@@ -30,7 +32,7 @@ use crate::time::Timestamp;
 const REJECTED_MAX: i64 = 500;
 
 /// Everything that is known of what was asked.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stories {
     /// The lead of that id.
@@ -51,7 +53,7 @@ pub struct Stories {
 }
 
 /// A resource that the portal's webhook named.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceStory {
     /// Its address.
@@ -73,7 +75,7 @@ pub struct ResourceStory {
 }
 
 /// A record that could not be taken in.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectedStory {
     /// As `rejected show` takes it.
@@ -89,7 +91,7 @@ pub struct RejectedStory {
 }
 
 /// A decision, as the history has it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// When.
@@ -104,7 +106,7 @@ pub struct Decision {
 }
 
 /// Something that will happen by itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Next {
     /// When; `None`: as soon as something else happens.
@@ -138,21 +140,73 @@ pub async fn explain(store: &Store, now: Timestamp, wall_now: Timestamp, rules: 
         && stories.rejected.is_empty()
         && stories.resources.is_empty()
     {
-        return Err(Error::NotFound(unknown(what)));
+        return Err(unknown(what));
     }
     Ok(stories)
 }
 
-fn unknown(what: &str) -> String {
+/// Tells the story of a lead at `now`; with `partner`, only of one of that partner's, and only what that partner was told.
+///
+/// # Errors
+/// There is none with this id, or the database cannot be read.
+pub async fn explain_lead(
+    store: &Store,
+    now: Timestamp,
+    wall_now: Timestamp,
+    rules: &Rules,
+    id: &LeadId,
+    partner: Option<&PartnerId>,
+) -> Result<LeadStory, Error> {
+    let mut tx = store.snapshot().await?;
+    let found = find_lead(&mut tx, id).await?;
+    let lead = found.filter(|lead| partner.is_none_or(|partner| lead.partner_id == *partner));
+    let lead = lead.ok_or_else(|| crate::app::leads::unknown(id))?;
+    let mut story = lead::story(&mut tx, now, wall_now, rules, lead).await?;
+    if let Some(partner) = partner {
+        story.limit_to(partner);
+    }
+    Ok(story)
+}
+
+/// Tells the story of a partner at `now`.
+///
+/// # Errors
+/// Neither a record nor a lead of it ever came, or the database cannot be read.
+pub async fn explain_partner(store: &Store, now: Timestamp, rules: &Rules, id: &PartnerId) -> Result<PartnerStory, Error> {
+    let mut tx = store.snapshot().await?;
+    let story = partner::story(&mut tx, now, rules, id).await?;
+    story.ok_or_else(|| crate::app::roster::unknown(id))
+}
+
+impl Stories {
+    /// Leaves only what is this partner's.
+    ///
+    /// # Errors
+    /// Nothing is.
+    pub fn limited_to(mut self, partner: &PartnerId, what: &str) -> Result<Self, Error> {
+        self.lead = self.lead.filter(|lead| lead.partner_id == *partner);
+        if let Some(lead) = &mut self.lead {
+            lead.limit_to(partner);
+        }
+        self.partner = self.partner.filter(|story| story.id == *partner);
+        (self.address, self.rejected, self.resources) = (None, Vec::new(), Vec::new());
+        match (&self.lead, &self.partner) {
+            (None, None) => Err(unknown(what)),
+            (Some(_), _) | (_, Some(_)) => Ok(self),
+        }
+    }
+}
+
+fn unknown(what: &str) -> Error {
     if what.contains('@') {
-        return format!(
-            "no partner's record names {what}, nothing was ever mailed to it, and it is not suppressed; if a partner is to use it, \
-             `posthorn partners set-preferred-email PARTNER {what}` says so"
+        return Error::not_found_try(
+            format!("no partner's record names {what}, nothing was ever mailed to it, and it is not suppressed"),
+            format!("if a partner is to use it, `posthorn partners set-preferred-email PARTNER {what}` says so"),
         );
     }
-    format!(
-        "there is no lead and no partner {what}, and no rejected record names it, so nothing of that id was ever taken in; \
-         `posthorn partners list` and `posthorn rejected list` show what was"
+    Error::not_found_try(
+        format!("there is no lead and no partner {what}, and no rejected record names it, so nothing of that id was ever taken in"),
+        "`posthorn partners list` and `posthorn rejected list` show what was",
     )
 }
 

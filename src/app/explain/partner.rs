@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::Rules;
 use crate::app::explain::lead::DigestFacts;
@@ -29,7 +30,7 @@ const LISTED_MAX: i64 = 10;
 const PARKED_MAX: i64 = 100;
 
 /// Everything about one partner.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PartnerStory {
     /// Why this partner gets mail, or none, in a sentence or two.
@@ -78,7 +79,7 @@ pub struct PartnerStory {
 }
 
 /// Who is told, by which rung, and who is not.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhoIsTold {
     /// The rung of `R-RECIPIENT` that decides; `None` = nobody has an address.
@@ -92,7 +93,7 @@ pub struct WhoIsTold {
 }
 
 /// Somebody who is mailed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recipient {
     /// Where.
@@ -106,7 +107,7 @@ pub struct Recipient {
 }
 
 /// An address that does not want mail.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Silenced {
     /// Which.
@@ -116,7 +117,7 @@ pub struct Silenced {
 }
 
 /// Who is told of leads that target one location.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AtLocation {
     /// The location.
@@ -126,7 +127,7 @@ pub struct AtLocation {
 }
 
 /// A notice that nobody can be told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Parked {
     /// Its row.
@@ -140,7 +141,7 @@ pub struct Parked {
 }
 
 /// A lead in one line.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeadLine {
     /// Its id.
@@ -156,7 +157,7 @@ pub struct LeadLine {
 }
 
 /// An address, and since when something is so.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Since {
     /// Which.

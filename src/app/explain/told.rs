@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::lead::LeadId;
 use crate::outbox::Kind;
@@ -14,7 +15,7 @@ use crate::store::{Error, Tx};
 use crate::time::Timestamp;
 
 /// A notice.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Told {
     /// Its row.
@@ -29,12 +30,15 @@ pub struct Told {
     pub due_date_time: Timestamp,
     /// Why it is in its state.
     pub reason: Option<String>,
+    /// To whom a reader sent the lead on, where that is what it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarded_to: Option<EmailAddress>,
     /// Its mails; of gathered ones those that name the lead in question.
     pub deliveries: Vec<Mail>,
 }
 
 /// A delivery.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mail {
     /// As `deliveries show` takes it.
@@ -68,12 +72,15 @@ pub struct Mail {
     pub reason: Option<String>,
     /// Whether it may have arrived before.
     pub is_repeat: bool,
+    /// Who sent the lead on to this address, where somebody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarded_by: Option<EmailAddress>,
     /// What was tried.
     pub attempts: Vec<Try>,
 }
 
 /// An attempt.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Try {
     /// When.
@@ -114,6 +121,7 @@ pub async fn tell(tx: &mut Tx, notices: Vec<Notice>, lead: Option<&LeadId>) -> R
             state: notice.state,
             due_date_time: notice.due_at,
             reason: notice.reason,
+            forwarded_to: notice.forward.map(|forward| forward.address),
             deliveries: by_notice.remove(&notice.id).unwrap_or_default(),
         })
         .collect())
@@ -161,6 +169,7 @@ impl Mail {
             finished_date_time: delivery.finished_at,
             reason: delivery.reason,
             is_repeat: delivery.is_repeat,
+            forwarded_by: delivery.forwarded_by,
             attempts,
         }
     }

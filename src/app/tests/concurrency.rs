@@ -39,7 +39,7 @@ fn a_thousand_leads_from_eight_writers_are_each_counted_once() {
             .map(|lead| lead.digest_id)
             .collect();
         assert_eq!(digests.len(), 1);
-        assert_eq!(portal.run(NOW, "contoso", true).await.n_leads, 990);
+        assert_eq!(portal.run(NOW, "contoso", true).await.leads, 990);
     });
 }
 

@@ -1,6 +1,7 @@
 //! Digests: opened, moved, closed once, sent to each address (`R-DIGEST`).
 
 use crate::app::database::apply_settings;
+use crate::app::fire::RunMail;
 use crate::app::testing::records::{lead, partner};
 use crate::app::testing::{Portal, at, both};
 use crate::partner::PartnerId;
@@ -116,12 +117,18 @@ fn after_a_manual_run_the_next_fire_sends_only_what_came_later() {
         digest_only(&portal).await;
         portal.import_leads("2026-03-02T09:00:00Z", 1, 2).await;
         let dry = portal.run("2026-03-02T10:00:00Z", "contoso", true).await;
-        assert_eq!(dry.mails, [("admin@contoso.example".to_owned(), 2)]);
+        assert_eq!(
+            dry.mails,
+            [RunMail {
+                address: "admin@contoso.example".to_owned(),
+                leads: 2
+            }]
+        );
         assert!(only_digest(&portal).await.is_collecting, "a dry run changes nothing");
         assert_eq!(portal.send("2026-03-02T10:00:00Z").await, [""; 0], "and sends nothing");
 
         let run = portal.run("2026-03-02T10:00:00Z", "contoso", false).await;
-        assert_eq!((run.n_leads, &run.mails, run.no_mail), (2, &dry.mails, None));
+        assert_eq!((run.leads, &run.mails, run.no_mail), (2, &dry.mails, None));
         assert_eq!(
             portal.send("2026-03-02T10:00:00Z").await,
             ["digest to admin@contoso.example: L01 L02"]
@@ -310,7 +317,7 @@ fn a_digest_names_what_was_mailed_singly_that_day() {
 fn a_digest_of_an_unknown_partner_cannot_be_run() {
     both(async |portal| {
         let ids = [PartnerId::new("nobody")].into();
-        let refused = crate::app::fire::run(&portal.store, at("2026-03-02T10:00:00Z"), &portal.rules, &ids, false).await;
+        let refused = crate::app::fire::run(&portal.store, at("2026-03-02T10:00:00Z"), &portal.rules, &ids, false, None).await;
         assert_eq!(
             refused.expect_err("there is no such partner").to_string(),
             "no partner nobody is known here; `posthorn partners list` names them"

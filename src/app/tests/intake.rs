@@ -355,7 +355,7 @@ fn batches_go_on_counting_where_the_last_one_ended() {
         let last = portal.lead(&format!("L{n:05}")).await;
         assert_eq!((last.day_number, last.id), (Some(n as i64), LeadId::new(format!("L{n:05}"))));
         assert_eq!(portal.digests("contoso").await.len(), 1);
-        assert_eq!(portal.run("2026-03-02T10:00:00Z", "contoso", true).await.n_leads, n as i64 - 10);
+        assert_eq!(portal.run("2026-03-02T10:00:00Z", "contoso", true).await.leads, n as i64 - 10);
         assert_eq!(last.partner_id, PartnerId::new("contoso"));
     });
 }

@@ -169,7 +169,9 @@ async fn happen(portal: &Portal, now: &mut Timestamp, happening: &Happening) {
         }
         Happening::Run => {
             let ids = [crate::partner::PartnerId::new("contoso")].into();
-            crate::app::fire::run(&portal.store, *now, &portal.rules, &ids, false).await.ok();
+            crate::app::fire::run(&portal.store, *now, &portal.rules, &ids, false, None)
+                .await
+                .ok();
         }
         Happening::Suppress(number) => {
             let one = Suppress {

@@ -1,6 +1,7 @@
 //! Who is told, decided when a notice is claimed; and what becomes of addresses that cannot be reached or do not want mail (`R-RECIPIENT`, `R-OPTOUT`,
 //! `R-LOCALE`).
 
+use crate::app::record::TryResult;
 use crate::app::suppress::{self, Suppress};
 use crate::app::testing::records::{Partner, lead, partner};
 use crate::app::testing::{Portal, address, at, both, refused};
@@ -312,5 +313,80 @@ fn the_language_is_the_contacts_the_partners_or_the_configured_one() {
             .collect();
         languages.sort_unstable();
         assert_eq!(languages, [("none", "en"), ("own", "fr-CA"), ("partners", "de-AT")]);
+    });
+}
+
+/// R-RECIPIENT: a digest's lead that was held again for want of an address is told once when that address is back: by the mail that was kept, and by no
+/// other.
+#[test]
+fn a_lifted_suppression_tells_a_lead_of_a_digest_once() {
+    both(async |portal| {
+        let two_places = partner("contoso")
+            .no_admins()
+            .threshold(0)
+            .location("berlin", false, &["berlin@contoso.example"])
+            .location("paris", false, &["paris@contoso.example"]);
+        portal.partners("2026-03-02T08:00:00Z", [two_places]).await;
+        portal
+            .import(
+                "2026-03-02T09:00:00Z",
+                [lead("L1").location("berlin"), lead("L2").location("paris")],
+            )
+            .await;
+        portal.fire("2026-03-02T17:00:00Z").await;
+        for letter in portal.claim("2026-03-02T17:00:00Z").await {
+            let result = match letter.delivery.address.as_str() {
+                "paris@contoso.example" => refused(451, "4.3.0 later"),
+                _ => TryResult::Accepted(None),
+            };
+            portal.record("2026-03-02T17:00:00Z", &letter, result).await;
+        }
+        suppress(&portal, "2026-03-02T17:00:10Z", "paris@contoso.example").await;
+        assert!(portal.send("2026-03-02T17:00:20Z").await.is_empty());
+        assert_eq!(portal.channels("contoso").await[1], "L2 held 2026-03-02 #2");
+        assert_eq!(lift(&portal, "2026-03-03T09:00:00Z", "paris@contoso.example").await, 1);
+        assert_eq!(portal.work("2026-03-03T09:00:00Z").await, ["digest to paris@contoso.example: L2"]);
+        for later in ["2026-03-03T17:00:00Z", "2026-03-04T17:00:00Z"] {
+            assert!(portal.work(later).await.is_empty(), "a second mail at {later}");
+        }
+        assert_eq!(portal.channels("contoso").await[1], "L2 digest 2026-03-02 #2");
+    });
+}
+
+/// R-RECIPIENT: what was told by another mail meanwhile is not told again by the one that was kept.
+#[test]
+fn a_lifted_suppression_does_not_tell_what_has_been_told_meanwhile() {
+    both(async |portal| {
+        let two_places = partner("contoso")
+            .no_admins()
+            .threshold(0)
+            .location("berlin", false, &["berlin@contoso.example"])
+            .location("paris", false, &["paris@contoso.example"]);
+        portal.partners("2026-03-02T08:00:00Z", [two_places]).await;
+        portal
+            .import(
+                "2026-03-02T09:00:00Z",
+                [lead("L1").location("berlin"), lead("L2").location("paris")],
+            )
+            .await;
+        portal.fire("2026-03-02T17:00:00Z").await;
+        for letter in portal.claim("2026-03-02T17:00:00Z").await {
+            let result = match letter.delivery.address.as_str() {
+                "paris@contoso.example" => refused(451, "4.3.0 later"),
+                _ => TryResult::Accepted(None),
+            };
+            portal.record("2026-03-02T17:00:00Z", &letter, result).await;
+        }
+        suppress(&portal, "2026-03-02T17:00:10Z", "paris@contoso.example").await;
+        portal.send("2026-03-02T17:00:20Z").await;
+        portal
+            .partners(
+                "2026-03-03T08:00:00Z",
+                [partner("contoso").threshold(0).preferred("all@contoso.example")],
+            )
+            .await;
+        assert_eq!(portal.work("2026-03-03T17:00:00Z").await, ["digest to all@contoso.example: L2"]);
+        assert_eq!(lift(&portal, "2026-03-03T18:00:00Z", "paris@contoso.example").await, 0);
+        assert!(portal.work("2026-03-04T17:00:00Z").await.is_empty());
     });
 }

@@ -3,9 +3,10 @@
 use clap::Subcommand;
 
 use crate::cli::args::answers::{Accept, Decline, Edit, Lost, Won};
-use crate::cli::args::values::{Input, lead_id, other_id, partner_id};
+use crate::cli::args::values::{Input, Standing, lead_id, other_id, partner_id};
 use crate::lead::LeadId;
 use crate::partner::PartnerId;
+use crate::time::Timestamp;
 
 /// `import`: takes leads in.
 #[derive(Debug, clap::Args)]
@@ -34,12 +35,39 @@ pub struct Import {
 /// `leads …`.
 #[derive(Debug, Subcommand)]
 pub enum Leads {
+    List(LeadsList),
     Show(LeadsShow),
     Accept(Accept),
     Decline(Decline),
     Won(Won),
     Lost(Lost),
     Edit(Edit),
+}
+
+/// `leads list`: lists leads as they are now.
+#[derive(Debug, clap::Args)]
+#[command(about = "Lists leads as they are now, the newest first")]
+#[command(after_help = "\
+Examples:
+  posthorn leads list --partner contoso --status New
+  posthorn leads list --status Won,Lost --created-from 2026-03-01T00:00:00Z
+  posthorn leads list --limit 20 --json")]
+pub struct LeadsList {
+    /// Only this partner's
+    #[arg(long, value_name = "ID", value_parser = partner_id)]
+    pub partner: Option<PartnerId>,
+    /// Only those that stand so: New, Active, Closed, or Received, Accepted, Won, Lost, Declined, Expired; several with commas between
+    #[arg(long, value_delimiter = ',', value_name = "STATUS")]
+    pub status: Vec<Standing>,
+    /// Only those created then or later
+    #[arg(long, value_name = "RFC3339")]
+    pub created_from: Option<Timestamp>,
+    /// Only those created before that
+    #[arg(long, value_name = "RFC3339")]
+    pub created_before: Option<Timestamp>,
+    /// At most so many; all where it is not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: Option<u32>,
 }
 
 /// `leads show`: shows a lead as it is now.

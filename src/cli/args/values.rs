@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::lead::LeadId;
+use crate::lead::{LeadId, Stage};
 use crate::partner::PartnerId;
 use crate::time::LocalDay;
 
@@ -33,6 +33,23 @@ pub struct Person {
     pub phone: Option<String>,
     /// E-mail address, as written.
     pub email: Option<String>,
+}
+
+/// Where a lead stands: a status or substatus of the referral resource, which means one stage or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing(pub Vec<Stage>);
+
+impl FromStr for Standing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Stage::from_wire(text.trim()) {
+            stages if stages.is_empty() => {
+                Err("a status is New, Active, Closed, or Received, Accepted, Won, Lost, Declined, Expired".into())
+            }
+            stages => Ok(Self(stages)),
+        }
+    }
 }
 
 impl FromStr for Input {

@@ -48,6 +48,7 @@ async fn deliveries(store: &Store, owner: i64, n: usize) -> Vec<Delivery> {
 
 fn new_delivery(notice_id: i64, address: &str) -> NewDelivery {
     NewDelivery {
+        forwarded_by: None,
         notice_id,
         kind: Kind::Lead,
         partner_id: PartnerId::new("contoso"),

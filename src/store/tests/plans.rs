@@ -53,6 +53,9 @@ const IN_ORDER: &[&str] = &[
     "items.claim",
     "items.list",
     "leads.of_partner",
+    "leads.list",
+    "leads.list_of_partner",
+    "items.changed",
     "partners.list",
     "suppressions.list",
     "rejected.list",
@@ -89,9 +92,10 @@ fn seed(n: u32, m: u32) -> String {
            'accepted: 250 2.0.0 OK queued as 0123456789ABCDEF, thank you' from n;
          {n_rows} insert into attempt (delivery_id, at, relay, stage, outcome, detail) select i, i, 'relay.example:25', 'final dot', 'sent', '{filler}' from n;
          {n_rows} insert into item (subject, partner_id, lead_id, version, title, text, link, category, is_expiring, state, is_archived, changed_at,
-           post_due_at, post_attempt, post_owner, posted_version)
+           post_due_at, post_attempt, post_owner, posted_version, feed_version)
          select 'lead lead-' || i, 'partner-' || (i % {m}), 'lead-' || i, 1, 'New lead', 'A customer is waiting for your answer.', 'https://portal.example',
-           'recommended', false, 'open', false, i * 1000, case when i > {open} then i end, 0, case when i > {open} and i % 2 = 0 then 1 end, 1 from n;
+           'recommended', false, 'open', false, i * 1000, case when i > {open} then i end, 0, case when i > {open} and i % 2 = 0 then 1 end, 1,
+           case when i <= {open} then i end from n;
          {n_rows} insert into history (at, partner_id, lead_id, address, rule, event, detail)
          select i, 'partner-' || (i % {m}), case when i % 10 = 0 then null else 'lead-' || i end, case when i % 10 = 0 then 'user-' || i end, 'R-CHANNEL',
            'taken in as a contact lead; it is mailed singly', '{{}}' from n;

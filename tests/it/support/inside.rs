@@ -147,7 +147,7 @@ impl Inside {
     #[track_caller]
     pub fn run_digest(&self, partner: &str) -> &Self {
         let partners = BTreeSet::from([PartnerId::new(partner)]);
-        let run = fire::run(&self.store, self.now, &self.rules, &partners, false);
+        let run = fire::run(&self.store, self.now, &self.rules, &partners, false, None);
         self.runtime.block_on(run).expect("the digest closes");
         self
     }
@@ -165,7 +165,7 @@ impl Inside {
     #[track_caller]
     pub fn answer(&self, lead: &str, action: &answer::Action) -> Lead {
         let lead = LeadId::new(lead);
-        let answered = answer::answer(&self.store, self.now, &self.rules, &lead, action, Some("ada"));
+        let answered = answer::answer(&self.store, self.now, &self.rules, &lead, action, None, Some("ada"));
         self.runtime.block_on(answered).expect("the lead is answered")
     }
 

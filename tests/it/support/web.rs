@@ -60,6 +60,11 @@ impl Web {
         self
     }
 
+    /// Returns the token that it sends; empty where it sends none.
+    pub fn token(&self) -> String {
+        self.token.borrow().clone().unwrap_or_default()
+    }
+
     /// Asks for something.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {

@@ -1,0 +1,190 @@
+//! Records that could not be taken in: listed, shown, dropped. Taking one in again is intake's (`intake::again`).
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::app::Error;
+use crate::app::page::{Cursor, LIMIT_MAX, Page, key_or};
+use crate::partner::PartnerId;
+use crate::store::Store;
+use crate::store::rejected::{Rejected, find_rejected, list_open, resolve_rejected};
+use crate::time::Timestamp;
+
+const LIST: &str = "rejected";
+
+/// Records that are read at a time: each may be a megabyte.
+const READ_AT_A_TIME: i64 = 20;
+
+/// Records that a page looks through for those of one partner; a page may so be short, and still have a next one.
+const LOOKED_THROUGH_MAX: usize = 2_000;
+
+/// The state of a record that is on the list.
+pub const OPEN: &str = "open";
+
+/// The state of a record that will never be taken in.
+pub const DISCARDED: &str = "discarded";
+
+/// A record as it is listed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedRejected {
+    /// Its row.
+    pub id: i64,
+    /// When it came.
+    pub received_date_time: Timestamp,
+    /// File name, or the way it came.
+    pub source: String,
+    /// Line, or place in the list.
+    pub line: i64,
+    /// Whose it was said to be by whoever brought it.
+    pub partner_id: Option<String>,
+    /// All that is wrong with it.
+    pub faults: Vec<String>,
+}
+
+/// A record as it is shown.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownRejected {
+    /// What the list says.
+    #[serde(flatten)]
+    pub listed: ListedRejected,
+    /// `open`, `taken_in` or `discarded`.
+    pub state: String,
+    /// Whether it came as one that nobody is told of.
+    pub no_notify: bool,
+    /// As JSON; a text where it is none.
+    pub record: Value,
+}
+
+/// Returns a page of the open rejected records, the longest waiting first.
+///
+/// # Errors
+/// The cursor is none of this list, or the database cannot be read.
+pub async fn page(
+    store: &Store,
+    partner: Option<&PartnerId>,
+    cursor: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page<ListedRejected>, Error> {
+    let limit = limit.clamp(1, LIMIT_MAX);
+    let mut after: i64 = key_or(cursor, LIST, 0)?;
+    let mut value = Vec::new();
+    for _ in 0..LOOKED_THROUGH_MAX / READ_AT_A_TIME as usize {
+        let mut tx = store.read().await?;
+        let found = list_open(&mut tx, after, READ_AT_A_TIME).await?;
+        drop(tx);
+        if found.is_empty() {
+            return Ok(Page { value, next: None });
+        }
+        for rejected in found {
+            if value.len() == limit {
+                return Ok(Page {
+                    value,
+                    next: Some(Cursor::behind(LIST, &after)),
+                });
+            }
+            after = rejected.id;
+            if partner.is_none_or(|id| is_of(&rejected, id)) {
+                value.push(ListedRejected::from(rejected));
+            }
+        }
+    }
+    Ok(Page {
+        value,
+        next: Some(Cursor::behind(LIST, &after)),
+    })
+}
+
+/// Tells whose record it is: what whoever brought it said, else what it says itself.
+fn is_of(rejected: &Rejected, id: &PartnerId) -> bool {
+    let record = serde_json::from_str::<Value>(&rejected.record).unwrap_or_default();
+    let said = record.get("organizationId").and_then(Value::as_str);
+    rejected.partner_id.as_deref().or(said) == Some(id.as_str())
+}
+
+/// Shows a record and everything that is wrong with it, whatever has become of it; with `partner`, only one of that partner's.
+///
+/// # Errors
+/// There is none with this id, or the database cannot be read.
+pub async fn show(store: &Store, id: i64, partner: Option<&PartnerId>) -> Result<ShownRejected, Error> {
+    Ok(ShownRejected::from(find(store, id, partner).await?))
+}
+
+/// Returns a record that waits to be corrected.
+///
+/// # Errors
+/// There is none with this id, it has been dealt with, or the database cannot be read.
+pub async fn find_open(store: &Store, id: i64, partner: Option<&PartnerId>) -> Result<Rejected, Error> {
+    let rejected = find(store, id, partner).await?;
+    match rejected.state.as_str() {
+        OPEN => Ok(rejected),
+        DISCARDED => Err(Error::Refused(format!(
+            "record {id} was discarded; correct it where it came from, and import that"
+        ))),
+        _ => Err(Error::Refused(format!("record {id} has been taken in since"))),
+    }
+}
+
+/// Drops a record that will never be taken in.
+///
+/// # Errors
+/// There is none with this id, it has been dealt with, or the database cannot record it.
+pub async fn discard(store: &Store, id: i64, partner: Option<&PartnerId>) -> Result<ShownRejected, Error> {
+    let mut rejected = find_open(store, id, partner).await?;
+    if discard_all(store, &[id]).await? == 0 {
+        return Err(Error::Refused(format!("record {id} has just been dealt with; look at it again")));
+    }
+    DISCARDED.clone_into(&mut rejected.state);
+    Ok(ShownRejected::from(rejected))
+}
+
+/// Drops those of the records that still wait to be corrected, and returns how many that are.
+///
+/// # Errors
+/// The database cannot record it.
+pub async fn discard_all(store: &Store, ids: &[i64]) -> Result<u64, Error> {
+    let mut tx = store.begin().await?;
+    let n_discarded = resolve_rejected(&mut tx, ids, DISCARDED).await?;
+    tx.commit().await?;
+    Ok(n_discarded)
+}
+
+async fn find(store: &Store, id: i64, partner: Option<&PartnerId>) -> Result<Rejected, Error> {
+    let mut tx = store.read().await?;
+    let found = find_rejected(&mut tx, id).await?;
+    found
+        .filter(|rejected| partner.is_none_or(|partner| is_of(rejected, partner)))
+        .ok_or_else(|| unknown(id))
+}
+
+/// Says that there is no such record.
+pub fn unknown(id: impl std::fmt::Display) -> Error {
+    Error::not_found_try(format!("there is no rejected record {id}"), "`posthorn rejected list` names them")
+}
+
+impl From<Rejected> for ListedRejected {
+    fn from(of: Rejected) -> Self {
+        Self {
+            id: of.id,
+            received_date_time: of.received_at,
+            source: of.source,
+            line: of.line,
+            partner_id: of.partner_id,
+            faults: of.faults,
+        }
+    }
+}
+
+impl From<Rejected> for ShownRejected {
+    fn from(of: Rejected) -> Self {
+        let record = serde_json::from_str(&of.record).unwrap_or_else(|_| Value::from(of.record.clone()));
+        Self {
+            state: of.state.clone(),
+            no_notify: of.is_quiet,
+            record,
+            listed: of.into(),
+        }
+    }
+}
