@@ -74,7 +74,7 @@ fn bench(n_leads: usize) -> Outcome {
         .collect();
     let (alone, together) = lines.split_at(n_leads);
 
-    let sink = Sink::start()?;
+    let sink = Sink::start(Duration::ZERO)?;
     let mut server = Server::start(folder.path(), sink.address())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let alone = runtime.block_on(post(

@@ -105,10 +105,7 @@ async fn retry(
     caller.may(&[Scope::Ops])?;
     let found = rejected::find_open(&site.store, id, caller.partner()).await?;
     let corrected = corrected.unwrap_or_default().record;
-    let item = match &corrected {
-        Some(record) => Some(Item::from_json(1, record.to_string().as_bytes())),
-        None => None,
-    };
+    let item = corrected.as_ref().map(|record| Item::from_json(1, record.to_string().as_bytes()));
     if let Some(limit) = caller.partner()
         && let Some(said) = corrected
             .as_ref()

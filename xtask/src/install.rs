@@ -2,7 +2,7 @@
 //!
 //! **Invariants:** no service is started and none is made to start at boot; another mail server on the machine stays what it is.
 //! So PostgreSQL is installed without its default cluster, and of the package `postfix`, which would replace the machine's mail server, only the
-//! files are unpacked below `target/`.
+//! files are unpacked below `target/`. What comes from PyPI lives in a Python environment of its own, below `target/`, too.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +17,8 @@ pub struct Tools {
     pub postgres_bin: PathBuf,
     /// The program `smtp-sink`.
     pub smtp_sink: PathBuf,
+    /// The program `schemathesis`; `None` where there is no Python to run it, and none to be installed.
+    pub schemathesis: Option<PathBuf>,
 }
 
 /// Returns everything that the tests need, installed if it has to be.
@@ -27,6 +29,15 @@ pub fn tools() -> Result<Tools> {
     Ok(Tools {
         postgres_bin: postgres()?,
         smtp_sink: smtp_sink()?,
+        schemathesis: match schemathesis() {
+            Ok(found) => Some(found),
+            Err(why) => {
+                note(&format!(
+                    "without schemathesis, and so without the test of the API's description: {why}"
+                ));
+                None
+            }
+        },
     })
 }
 
@@ -62,6 +73,29 @@ fn find_postgres() -> Option<PathBuf> {
             .iter()
             .all(|program| folder.join(program).exists())
     })
+}
+
+/// What is tested with is what is pinned: a newer one finds other things, on a day that nobody chose.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
+/// Returns schemathesis, in a Python environment below `target/`.
+fn schemathesis() -> Result<PathBuf> {
+    let folder = scratch()?.join("schemathesis");
+    let program = folder.join("bin/schemathesis");
+    let marker = folder.join(SCHEMATHESIS);
+    if marker.exists() && program.exists() {
+        return Ok(program);
+    }
+    let make = || output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
+    if make().is_err() {
+        install(&["python3-venv"], "Python 3 with venv")?;
+        make()?;
+    }
+    let mut pip = Command::new(folder.join("bin/python"));
+    output(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SCHEMATHESIS]))?;
+    note("installed schemathesis from PyPI below target/");
+    fs::write(&marker, "").map_err(|error| format!("{}: {error}", marker.display()))?;
+    Ok(program)
 }
 
 /// Returns postfix's `smtp-sink`: the machine's own, or one unpacked from Debian's package.

@@ -71,6 +71,9 @@ fn test(arguments: &[&str]) -> run::Result {
         command.args(arguments);
         command.env("POSTHORN_TEST_POSTGRES", server.url());
         command.env("POSTHORN_TEST_SMTP_SINK", &tools.smtp_sink);
+        if let Some(schemathesis) = &tools.schemathesis {
+            command.env("POSTHORN_TEST_SCHEMATHESIS", schemathesis);
+        }
         run::run(&mut command)
     });
     let stopped = step("PostgreSQL stopped", || server.stop());

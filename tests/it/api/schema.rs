@@ -61,7 +61,7 @@ fn no_answer_is_one_that_the_description_does_not_allow() {
                 "--phases",
                 "examples,coverage,fuzzing",
                 "--max-examples",
-                "10",
+                "5",
                 "--workers",
                 "1",
                 "--seed",
