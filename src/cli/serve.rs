@@ -79,6 +79,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     };
     let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
     let metrics = Metrics::start().map_err(|error| Failure::unavailable(format_args!("cannot count: {error}")))?;
+    tasks.spawn(run_wakeups(session.store.clone(), pace.clone(), wake.clone()));
     tasks.spawn(run_audits(session.store.clone(), pace.clone()));
     let (intake, gatherer) = gather();
     let site = Site {
@@ -381,6 +382,32 @@ async fn run_worker(
     }
     worker.drain(drain).await?;
     Ok(lease.end(&store).await?)
+}
+
+/// Hears of work that other processes bring. While it cannot, everything is only seen a little later.
+async fn run_wakeups(store: Store, pace: Pace, wake: watch::Sender<()>) -> Result<(), Failure> {
+    while !pace.stop.is_cancelled() {
+        let listening = async {
+            let mut wakeups = store.wakeups().await?;
+            loop {
+                wakeups.next().await?;
+                wake.send_replace(());
+            }
+        };
+        // All may be dropped at their await: what is missed while nobody listens is seen by the next look.
+        let ended: Result<(), crate::store::Error> = tokio::select! {
+            ended = listening => ended,
+            () = pace.stop.cancelled() => return Ok(()),
+        };
+        if let Err(error) = ended {
+            tracing::debug!("work of other processes is not heard of for a while: {error}");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => (),
+            () = pace.stop.cancelled() => (),
+        }
+    }
+    Ok(())
 }
 
 /// Closes the books now and then: what got lost is found by a metric before anybody asks.

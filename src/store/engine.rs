@@ -15,6 +15,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOp
 use sqlx::{ConnectOptions, FromRow, PgPool, SqlitePool, Transaction};
 
 use crate::store::error::Error;
+use crate::store::wake::Wakeups;
 use crate::time::Timestamp;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -163,6 +164,8 @@ enum Engine {
 /// A transaction; dropped without [`Tx::commit`] it leaves no trace.
 pub struct Tx {
     inner: Inner,
+    /// Whether its commit is of interest to workers in other processes.
+    brings_work: bool,
 }
 
 enum Inner {
@@ -287,7 +290,7 @@ impl Store {
             Engine::Sqlite { write, .. } => Inner::Sqlite(begin_immediate(write).await.map_err(|e| Error::query("begin", e))?),
             Engine::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(|e| Error::query("begin", e))?),
         };
-        Ok(Tx { inner })
+        Ok(Tx { inner, brings_work: false })
     }
 
     /// Begins a transaction that only reads, beside the writer.
@@ -296,7 +299,7 @@ impl Store {
             Engine::Sqlite { read, .. } => Inner::Sqlite(read.begin().await.map_err(|e| Error::query("begin", e))?),
             Engine::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(|e| Error::query("begin", e))?),
         };
-        Ok(Tx { inner })
+        Ok(Tx { inner, brings_work: false })
     }
 
     /// Begins a transaction that only reads, and reads one snapshot throughout: for sums that have to add up, and for a story without contradictions.
@@ -307,7 +310,7 @@ impl Store {
         };
         let begun = pool.begin_with("begin isolation level repeatable read read only").await;
         let inner = Inner::Postgres(begun.map_err(|e| Error::query("begin", e))?);
-        Ok(Tx { inner })
+        Ok(Tx { inner, brings_work: false })
     }
 
     /// Tells whether the database is the embedded one, which one worker process serves at a time.
@@ -315,8 +318,21 @@ impl Store {
         matches!(self.engine, Engine::Sqlite { .. })
     }
 
-    /// Returns the pool, where it is PostgreSQL: for LISTEN.
-    pub fn postgres(&self) -> Option<&PgPool> {
+    /// Begins to listen for work that other processes bring (architecture, 6).
+    ///
+    /// # Errors
+    /// The database gives no further connection.
+    pub async fn wakeups(&self) -> Result<Wakeups, Error> {
+        let found = match &self.engine {
+            Engine::Sqlite { read, .. } => Wakeups::of_sqlite(&read.connect_options()).await,
+            Engine::Postgres(pool) => Wakeups::of_postgres(&pool.connect_options()).await,
+        };
+        found.map_err(|e| Error::query("wakeups", e))
+    }
+
+    /// Returns the pool, where it is PostgreSQL: for tests that look at the database from outside.
+    #[cfg(test)]
+    pub(crate) fn postgres(&self) -> Option<&PgPool> {
         match &self.engine {
             Engine::Sqlite { .. } => None,
             Engine::Postgres(pool) => Some(pool),
@@ -343,6 +359,11 @@ impl Store {
         }
     }
 }
+
+/// The channel on which workers on PostgreSQL listen.
+pub(super) const CHANNEL: &str = "posthorn_work";
+
+pub(super) const WAKE: Sql = sql!("store.wake": ["select 1" | "select pg_notify('posthorn_work', '')"]);
 
 const SCHEMA_VERSION: Sql = sql!("store.schema_version": "select max(version) as version from _sqlx_migrations where success");
 
@@ -372,7 +393,10 @@ pub(crate) async fn retried<T, F: Future<Output = Result<T, Error>>>(mut once: i
 
 impl Tx {
     /// Makes everything written so far permanent.
-    pub async fn commit(self) -> Result<(), Error> {
+    pub async fn commit(mut self) -> Result<(), Error> {
+        if self.brings_work && !self.is_embedded() {
+            self.execute(&WAKE, args![]).await?;
+        }
         crate::fault_point::hit("commit.before");
         let done = match self.inner {
             Inner::Sqlite(tx) => tx.commit().await,
@@ -380,6 +404,11 @@ impl Tx {
         };
         crate::fault_point::hit("commit.after");
         done.map_err(|e| Error::query("commit", e))
+    }
+
+    /// Says that there is work behind its commit: whoever sleeps is woken by it. On SQLite everybody sees each commit by himself.
+    pub(crate) fn brings_work(&mut self) {
+        self.brings_work = true;
     }
 
     /// Forgets everything written so far.

@@ -23,6 +23,7 @@ pub mod rejected;
 pub mod requests;
 pub mod resources;
 pub mod suppressions;
+mod wake;
 pub mod workers;
 
 #[cfg(test)]

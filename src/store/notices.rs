@@ -155,6 +155,7 @@ from " (kind text, subject text, partner_id text, lead_id text, digest_id bigint
 pub async fn insert_notices(tx: &mut Tx, now: Timestamp, new: &[NewNotice]) -> Result<(), Error> {
     if !new.is_empty() {
         tx.execute(&INSERT, args![new_rows(now, new)]).await?;
+        tx.brings_work();
     }
     Ok(())
 }

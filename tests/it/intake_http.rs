@@ -64,7 +64,8 @@ fn a_wrong_lead_is_told_each_fault_and_kept() {
 fn a_list_is_answered_record_by_record() {
     let posthorn = Posthorn::sqlite();
     let web = Web::start(&posthorn);
-    let list = json!([record("L1"), { "id": "L2" }, record("L3"), record("L1")]);
+    let first = record("L1");
+    let list = json!([first, { "id": "L2" }, record("L3"), first]);
     for (body, expected) in [
         (list.clone(), json!(["new", "rejected", "new", "unchanged"])),
         (
