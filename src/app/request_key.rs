@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// How long an answer is kept.
 pub const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// After this a request without an answer is one whose process died: longer than any request may take.
-const ABANDONED_AFTER: Duration = Duration::from_secs(120);
+const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
 /// What is to be done about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
 use crate::delivery::post::Posts;
 use crate::delivery::worker::Worker;
+use crate::http::auth::Doors;
 use crate::http::listen::{Limits, Listener};
 use crate::http::{self, Current, Site};
 use crate::intake::fetch::Fetches;
@@ -56,6 +57,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     let current = Current {
         rules: Arc::new(session.rules.clone()),
         composer: Arc::new(Composer::new(settings, &key)?),
+        doors: Arc::new(Doors::new(&settings.http)),
     };
     database::apply_settings(&session.store, ctx.now(), &current.rules).await?;
     let stop = CancellationToken::new();
@@ -90,6 +92,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         identity: Arc::new(session.identity.clone()),
         wake: wake.clone(),
         intake,
+        stop: stop.clone(),
         metrics: metrics.clone(),
     };
     if let Some((listener, address)) = public {
@@ -238,8 +241,37 @@ async fn reload(
         tracing::error!("configuration not reloaded: {error}");
         return;
     }
-    reloaded.send_replace(Current { rules, composer });
-    tracing::info!("configuration reloaded");
+    let doors = Arc::new(Doors::new(&settings.http));
+    reloaded.send_replace(Current { rules, composer, doors });
+    let waiting = needs_restart(started_with, &settings);
+    if waiting.is_empty() {
+        tracing::info!("configuration reloaded");
+    } else {
+        tracing::warn!("configuration reloaded, but for {}: a restart takes them over", waiting.join(", "));
+    }
+}
+
+/// Names the settings that have changed and are read at the start only.
+fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let changed = [
+        ("http.listen", old.http.listen != new.http.listen),
+        ("http.public_listen", old.http.public_listen != new.http.public_listen),
+        ("http.certificate_file", old.http.certificate_file != new.http.certificate_file),
+        ("http.key_file", old.http.key_file != new.http.key_file),
+        ("http.max_connections", old.http.max_connections != new.http.max_connections),
+        ("http.patience", old.http.patience != new.http.patience),
+        ("http.ready_within", old.http.ready_within != new.http.ready_within),
+        ("portal.resource_url", old.portal.resource_url != new.portal.resource_url),
+        (
+            "portal.resource_token_file",
+            old.portal.resource_token_file != new.portal.resource_token_file,
+        ),
+    ];
+    changed
+        .into_iter()
+        .filter(|(_, is_changed)| *is_changed)
+        .map(|(key, _)| key)
+        .collect()
 }
 
 /// Opens `http.listen`.

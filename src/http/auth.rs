@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -150,7 +149,11 @@ fn local(headers: &HeaderMap) -> Result<Caller, Problem> {
         .map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
     let is_local =
         name.is_empty() || name == "localhost" || name.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback()) || name == "[::1]";
-    if !is_local || headers.contains_key(header::ORIGIN) {
+    // Nor whoever comes through a proxy, which makes this machine's address everybody's.
+    let is_forwarded = ["forwarded", "x-forwarded-for", "x-real-ip"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
+    if !is_local || is_forwarded || headers.contains_key(header::ORIGIN) {
         return Err(Problem::forbidden());
     }
     Ok(Caller {
@@ -173,7 +176,8 @@ fn actor(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// Lets through whoever has a token, and notes who he is.
-pub(super) async fn guard(Extension(doors): Extension<Arc<Doors>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(site): State<Site>, mut request: Request, next: Next) -> Response {
+    let doors = Arc::clone(&site.current.borrow().doors);
     match doors.caller(request.headers(), wall_now()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

@@ -102,7 +102,7 @@ impl From<Taken> for RecordAnswer {
 
 /// Takes leads in.
 ///
-/// One record (a referral resource, or a CloudEvent around one) is answered by its status. A list, the list envelope and a CloudEvents batch are
+/// One record (a referral resource, or a CloudEvent around one) is answered by its status. A list (of 1,000 records at most), the list envelope and a CloudEvents batch are
 /// answered record by record, NDJSON line by line, each after its commit; a record that is wrong keeps no other from coming in, and is kept under
 /// `/v1/rejected`. The portal's webhook event (`EventName`, `ResourceUri`) is answered 202: the resource that it names is fetched.
 #[utoipa::path(
@@ -214,13 +214,17 @@ async fn take(
             let Some(key) = key else {
                 return take_json(&delivery, &parts.headers, &bytes).await;
             };
-            let fingerprint = fingerprint(parts.uri.path(), &bytes);
-            let key = Key {
-                caller: caller.token_name(),
-                key: &key,
-                fingerprint: &fingerprint,
-            };
-            once(&delivery, key, &parts.headers, &bytes).await
+            let fingerprint = fingerprint(parts.uri.path(), caller.partner(), &bytes);
+            // In a task of its own: a client that goes away must not leave its key half-done.
+            let done = tokio::spawn(async move {
+                let key = Key {
+                    caller: caller.token_name(),
+                    key: &key,
+                    fingerprint: &fingerprint,
+                };
+                once(&delivery, key, &parts.headers, &bytes).await
+            });
+            done.await.unwrap_or_else(|_| Err(Problem::internal()))
         }
         other => Err(Problem::wrong_type(format_args!(
             "{other} is not read here; send application/json, application/x-ndjson or application/cloudevents+json"
@@ -235,9 +239,8 @@ async fn once(delivery: &Delivery, key: Key<'_>, headers: &HeaderMap, bytes: &[u
         Begun::New => {}
         Begun::Answered { status, answer } => return Ok(replayed(status, answer)),
         Begun::UnderWay => {
-            return Err(Problem::in_the_way(
-                "the first request with this Idempotency-Key is still under way",
-            ));
+            let told = "the first request with this Idempotency-Key is still under way";
+            return Err(Problem::in_the_way(told).to_be_tried_again());
         }
         Begun::Different => {
             return Err(Problem::wrong_content(
@@ -248,7 +251,8 @@ async fn once(delivery: &Delivery, key: Key<'_>, headers: &HeaderMap, bytes: &[u
     let response = match take_json(delivery, headers, bytes).await {
         Ok(response) => response,
         Err(problem) if problem.status().is_server_error() => {
-            give_back(store, key).await?;
+            // Where the database is away, the key is free again when its time is over.
+            give_back(store, key).await.ok();
             return Err(problem);
         }
         Err(problem) => problem.into_response(),
@@ -268,12 +272,22 @@ fn replayed(status: u16, answer: String) -> Response {
         "application/problem+json"
     };
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
-    (status, headers, answer).into_response()
+    let told: Value = serde_json::from_str(&answer).unwrap_or_default();
+    let mut response = (status, headers, answer).into_response();
+    if status == StatusCode::CREATED {
+        locate(&mut response, told["id"].as_str());
+    }
+    response
 }
 
 async fn take_json(delivery: &Delivery, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Problem> {
     let item = Item::from_json(1, bytes);
     let value = item.content.map_err(|_| Problem::unreadable("the body is no JSON"))?;
+    if body::n_records(&value) > BATCH_MAX {
+        return Err(Problem::too_large(format_args!(
+            "a list has {BATCH_MAX} records at most; post more as application/x-ndjson, of which any number is taken"
+        )));
+    }
     let recognised = match binary_attributes(headers) {
         Some(attributes) => body::binary_event(&attributes, value).map(body::Body::One),
         None => recognise(value),
@@ -293,28 +307,27 @@ fn one_answer(taken: Taken) -> Result<Response, Problem> {
     if let Outcome::Rejected(faults) = &taken.outcome {
         return Err(Problem::faults(faults));
     }
-    let place = taken.id.as_ref().map(|id| deep_link("/v1/leads/{id}", id.as_str()));
+    let id = taken.id.clone();
     let is_new = taken.outcome == Outcome::New;
     let mut response = Json(RecordAnswer::from(taken)).into_response();
     if is_new {
         *response.status_mut() = StatusCode::CREATED;
-        if let Some(place) = place.and_then(|place| HeaderValue::try_from(place).ok()) {
-            response.headers_mut().insert(header::LOCATION, place);
-        }
+        locate(&mut response, id.as_ref().map(LeadId::as_str));
     }
     Ok(response)
 }
 
-async fn many_answer(delivery: &Delivery, all: Vec<Sent>) -> Result<Response, Problem> {
-    let mut value = Vec::with_capacity(all.len());
-    let mut all = all.into_iter();
-    loop {
-        let batch: Vec<Sent> = all.by_ref().take(BATCH_MAX).collect();
-        if batch.is_empty() {
-            break;
-        }
-        value.extend(delivery.take_in(batch).await?.into_iter().map(RecordAnswer::from));
+/// Says where a new lead is.
+fn locate(response: &mut Response, id: Option<&str>) {
+    let place = id.map(|id| deep_link("/v1/leads/{id}", id));
+    if let Some(place) = place.and_then(|place| HeaderValue::try_from(place).ok()) {
+        response.headers_mut().insert(header::LOCATION, place);
     }
+}
+
+async fn many_answer(delivery: &Delivery, all: Vec<Sent>) -> Result<Response, Problem> {
+    let taken = delivery.take_in(all).await?;
+    let value: Vec<RecordAnswer> = taken.into_iter().map(RecordAnswer::from).collect();
     let count = |outcome: &str| value.iter().filter(|one: &&RecordAnswer| one.outcome == outcome).count();
     let (new, updated, unchanged, rejected) = (count("new"), count("updated"), count("unchanged"), count("rejected"));
     Ok(Json(ListAnswer {
@@ -368,6 +381,10 @@ impl Delivery {
 
     /// Notes that something has happened to a resource.
     async fn note(&self, event: body::ThinEvent) -> Result<Response, Problem> {
+        // What it names may be anybody's lead, and is fetched with the portal's own token.
+        if self.limit.is_some() || self.partner.is_some() {
+            return Err(Problem::forbidden());
+        }
         if event.name == body::TEST_EVENT {
             return Ok(Json(serde_json::json!({ "event": event.name, "outcome": "received" })).into_response());
         }
@@ -448,7 +465,16 @@ impl Answering {
         let mut n_bytes = 0;
         while !self.is_at_end && self.items.len() < BATCH_MAX && (self.items.is_empty() || n_bytes < BATCH_BYTES_MAX) {
             let next = if self.items.is_empty() {
-                self.body.next().await
+                let site = &self.delivery.site;
+                // Each may be dropped at its await: a piece that was not read is not answered, and so is sent again.
+                tokio::select! {
+                    next = timeout(site.settings.http.patience, self.body.next()) => {
+                        next.map_err(|_| Problem::unreadable("the body paused for too long; what was answered is taken in"))?
+                    }
+                    () = site.stop.cancelled() => {
+                        return Err(Problem::unavailable("posthorn is stopping; what was answered is taken in, send the rest again"));
+                    }
+                }
             } else {
                 match timeout(PAUSE_MAX, self.body.next()).await {
                     Ok(next) => next,
@@ -462,7 +488,7 @@ impl Answering {
                 }
                 // The client has gone, or is too slow: its last line has no end, and is no record.
                 Some(Err(_)) if self.items.is_empty() => return Err(Problem::unreadable("the body broke off")),
-                Some(Err(_)) => break,
+                Some(Err(_)) => self.is_at_end = true,
                 None => {
                     self.is_at_end = true;
                     self.lines.end(&mut self.items);
@@ -506,9 +532,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
-fn fingerprint(path: &str, body: &[u8]) -> String {
+/// Two tokens of one name may be limited to different partners: neither is answered what was meant for the other.
+fn fingerprint(path: &str, limit: Option<&PartnerId>, body: &[u8]) -> String {
     let mut hash = Sha256::new();
     hash.update(path);
+    hash.update([0]);
+    hash.update(limit.map_or("", PartnerId::as_str));
     hash.update([0]);
     hash.update(body);
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

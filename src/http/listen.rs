@@ -71,6 +71,7 @@ impl Listener {
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX);
         let tls = self.tls.map(TlsAcceptor::from);
+        let cut = CancellationToken::new();
         loop {
             // Both may be dropped at their await: a connection that was not accepted stays in the system's queue.
             let accepted = tokio::select! {
@@ -89,23 +90,32 @@ impl Listener {
             // Answers are written whole.
             tcp.set_nodelay(true).ok();
             let (http, router, watcher, tls) = (http.clone(), router.clone(), graceful.watcher(), tls.clone());
+            let cut = cut.clone();
             tokio::spawn(async move {
                 let _permit = permit;
-                match tls {
-                    None => converse(tcp, http, router, watcher, limits).await,
-                    Some(tls) => {
-                        // A handshake that fails is the client's affair; scanners do it all day.
-                        if let Ok(Ok(stream)) = timeout(limits.patience, tls.accept(tcp)).await {
-                            converse(stream, http, router, watcher, limits).await;
+                let conversation = async {
+                    match tls {
+                        None => converse(tcp, http, router, watcher, limits).await,
+                        Some(tls) => {
+                            // A handshake that fails is the client's affair; scanners do it all day.
+                            if let Ok(Ok(stream)) = timeout(limits.patience, tls.accept(tcp)).await {
+                                converse(stream, http, router, watcher, limits).await;
+                            }
                         }
                     }
+                };
+                // A handler that is dropped was answering somebody who gets no answer now; what it has committed stays.
+                tokio::select! {
+                    () = conversation => (),
+                    () = cut.cancelled() => (),
                 }
             });
         }
         drop(self.listener);
         if timeout(limits.grace, graceful.shutdown()).await.is_err() {
-            tracing::warn!("requests were still under way when the grace was over");
+            tracing::warn!("requests were still under way when the grace was over, and were cut");
         }
+        cut.cancel();
     }
 }
 

@@ -29,11 +29,12 @@ mod suppressions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::{Extension, Router};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -68,6 +69,8 @@ pub struct Current {
     pub rules: Arc<Rules>,
     /// Templates, and what mails say of themselves.
     pub composer: Arc<Composer>,
+    /// Who may speak to `http.listen`.
+    pub doors: Arc<Doors>,
 }
 
 /// What every handler has at hand.
@@ -87,6 +90,8 @@ pub struct Site {
     pub wake: watch::Sender<()>,
     /// The way in for leads.
     pub intake: Intake,
+    /// It is time to stop: what goes on for long ends where it can be gone on with.
+    pub stop: CancellationToken,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -165,7 +170,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Returns everything that `http.listen` serves.
 pub fn router(site: Site) -> Router {
-    let doors = Arc::new(Doors::new(&site.settings.http));
     let (resources, description) = resources().split_for_parts();
     let text: Arc<str> = description.to_json().expect("a description is plain data").into();
     let described = move || {
@@ -175,8 +179,7 @@ pub fn router(site: Site) -> Router {
     Router::new()
         .merge(resources)
         .layer(middleware::from_fn_with_state(site.clone(), auth::wake_after_change))
-        .layer(middleware::from_fn(auth::guard))
-        .layer(Extension(doors))
+        .layer(middleware::from_fn_with_state(site.clone(), auth::guard))
         // Not guarded: a probe and a client generator have no token.
         .merge(health::open())
         .route("/openapi.json", axum::routing::get(described))

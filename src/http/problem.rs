@@ -185,6 +185,15 @@ impl Problem {
         )
     }
 
+    /// Says that the same may go well in a moment.
+    #[must_use]
+    pub fn to_be_tried_again(self) -> Self {
+        Self {
+            retry_after: Some(RETRY_AFTER_SECONDS),
+            ..self
+        }
+    }
+
     /// Returns its HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

@@ -44,6 +44,15 @@ pub struct ThinEvent {
 /// The event by which the portal tries a subscription out; it is about no resource.
 pub const TEST_EVENT: &str = "test-created";
 
+/// Returns how many records a JSON value holds, before anything is made of them.
+pub fn n_records(value: &Value) -> usize {
+    match value {
+        Value::Array(entries) => entries.len(),
+        Value::Object(map) => map.get("value").and_then(Value::as_array).map_or(1, Vec::len),
+        _ => 1,
+    }
+}
+
 /// Recognises a JSON body.
 ///
 /// # Errors

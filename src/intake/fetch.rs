@@ -167,8 +167,11 @@ fn is_below(base: &str, uri: &str) -> bool {
         return false;
     };
     let path = base.path().trim_end_matches('/');
-    // Parsed addresses have no `..` left in them.
-    base.origin() == parsed.origin()
+    // Parsed addresses have no `..` left in them, but for one behind a slash that is written otherwise.
+    let written = parsed.path().to_ascii_lowercase();
+    !written.contains("%2f")
+        && !written.contains("%5c")
+        && base.origin() == parsed.origin()
         && parsed.username().is_empty()
         && parsed.password().is_none()
         && parsed.path().strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
@@ -199,6 +202,8 @@ mod tests {
             ("https://api.portal.example/v1/referrals-of-others/L1", false),
             ("https://api.portal.example/v1/referrals/../secrets", false),
             ("https://api.portal.example/v1/referrals/%2e%2e/secrets", false),
+            ("https://api.portal.example/v1/referrals/..%2Fsecrets", false),
+            ("https://api.portal.example/v1/referrals/..%5csecrets", false),
             ("https://api.portal.example.evil.example/v1/referrals/L1", false),
             ("https://api.portal.example@evil.example/v1/referrals/L1", false),
             ("https://user:hush@api.portal.example/v1/referrals/L1", false),

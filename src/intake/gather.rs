@@ -4,20 +4,25 @@
 //! **Invariant:** whoever asked hears of his records after their commit, and not before. At most one batch is being committed, and at most
 //! [`WAITING_MAX`] requests wait; one more waits in its own connection, and so its client does.
 
+use std::time::Duration;
+
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::app::take_in::{BATCH_MAX, Incoming, Taken, take_in};
 use crate::app::{self, Rules};
 use crate::clock::Clock;
 use crate::store::Store;
 
+/// How long a request waits for its commit: longer than a database takes to fail over a connection, shorter than a client's patience.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Requests that wait for the next commit: as many as connections are served at once by default.
 const WAITING_MAX: usize = 512;
 
 /// Records of one request.
 struct Request {
     batch: Vec<Incoming>,
-    answer: oneshot::Sender<Result<Vec<Taken>, app::Error>>,
+    answer: oneshot::Sender<Result<Vec<Taken>, NotTakenIn>>,
 }
 
 /// The way in for requests.
@@ -33,7 +38,7 @@ pub struct Gatherer {
 
 /// The database could not record it, or this process is about to end; the log says which.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the records could not be taken in; nothing of them was lost or kept, send them again")]
+#[error("the records could not be taken in now; send them again: what was taken in all the same is not taken in twice")]
 pub struct NotTakenIn;
 
 /// Makes both ends.
@@ -49,14 +54,13 @@ impl Intake {
     /// They could not be recorded.
     pub async fn take_in(&self, batch: Vec<Incoming>) -> Result<Vec<Taken>, NotTakenIn> {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { batch, answer }).await.map_err(|_| NotTakenIn)?;
-        match answered.await {
-            Ok(Ok(taken)) => Ok(taken),
-            Ok(Err(error)) => {
-                tracing::error!("records not taken in: {error}");
-                Err(NotTakenIn)
-            }
-            Err(_) => Err(NotTakenIn),
+        let asked = async {
+            self.requests.send(Request { batch, answer }).await.ok()?;
+            answered.await.ok()
+        };
+        match timeout(ANSWER_WITHIN, asked).await {
+            Ok(Some(Ok(taken))) => Ok(taken),
+            Ok(Some(Err(_)) | None) | Err(_) => Err(NotTakenIn),
         }
     }
 }
@@ -74,17 +78,22 @@ impl Gatherer {
                 n_records += next.batch.len();
                 requests.push(next);
             }
-            commit(&store, clock, &rules(), &mut requests).await;
-            wake.send_replace(());
+            // Whoever has gone away asks again.
+            requests.retain(|request| !request.answer.is_closed());
+            if !requests.is_empty() {
+                commit(&store, clock, &rules(), &mut requests).await;
+                wake.send_replace(());
+            }
         }
     }
 }
 
-/// Commits the requests as one, or where that fails, each by itself: one that the database cannot take must not take the others with it.
+/// Commits the requests as one. Where one of them holds what the database cannot take, each is tried by itself, so that it takes no other with it; where
+/// the database is away, all are told so at once.
 async fn commit(store: &Store, clock: Clock, rules: &Rules, requests: &mut Vec<Request>) {
     let sizes: Vec<usize> = requests.iter().map(|request| request.batch.len()).collect();
     let mut all: Vec<Incoming> = requests.iter_mut().flat_map(|request| std::mem::take(&mut request.batch)).collect();
-    let mut answers = requests.drain(..).map(|request| request.answer);
+    let answers = requests.drain(..).map(|request| request.answer);
     match take_in(store, clock.now(), rules, &all).await {
         Ok(mut taken) => {
             for (n, answer) in sizes.into_iter().zip(answers) {
@@ -93,17 +102,25 @@ async fn commit(store: &Store, clock: Clock, rules: &Rules, requests: &mut Vec<R
                 answer.send(Ok(std::mem::replace(&mut taken, rest))).ok();
             }
         }
-        Err(error) if sizes.len() == 1 => {
-            if let Some(answer) = answers.next() {
-                answer.send(Err(error)).ok();
-            }
-        }
-        Err(_) => {
+        Err(app::Error::Store(error)) if error.is_of_content() && sizes.len() > 1 => {
             for (n, answer) in sizes.into_iter().zip(answers) {
                 let rest = all.split_off(n.min(all.len()));
                 let own = std::mem::replace(&mut all, rest);
-                answer.send(take_in(store, clock.now(), rules, &own).await).ok();
+                let taken = take_in(store, clock.now(), rules, &own).await;
+                answer.send(taken.map_err(|error| not_taken_in(&error))).ok();
+            }
+        }
+        Err(error) => {
+            let told = not_taken_in(&error);
+            for answer in answers {
+                answer.send(Err(told)).ok();
             }
         }
     }
+}
+
+/// What went wrong inside is for the log.
+fn not_taken_in(error: &app::Error) -> NotTakenIn {
+    tracing::error!("records not taken in: {error}");
+    NotTakenIn
 }

@@ -83,6 +83,21 @@ impl Error {
         code.is_some_and(|code| matches!(&*code, "40001" | "40P01" | "5" | "517"))
     }
 
+    /// Tells whether what was to be written is at fault, rather than the database: the same alone would fail again, and others would not.
+    pub fn is_of_content(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return matches!(self, Self::Corrupt { .. });
+        };
+        let code = source.as_database_error().and_then(|db| db.code());
+        // PostgreSQL: data exception, integrity, program limit. SQLite: too big, constraint (with its extensions), mismatch.
+        code.is_some_and(|code| {
+            ["22", "23", "54"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+                || code
+                    .parse::<u32>()
+                    .is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 18..=20))
+        })
+    }
+
     /// Tells whether the state forbids what was asked, rather than the database being away.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::WorkerThere { .. })

@@ -67,3 +67,41 @@ fn no_port_is_opened_to_other_machines_without_a_token() {
     let told = posthorn.refused(3, &["config", "check"]);
     assert!(told.contains("no token is set") && told.contains("posthorn token new"), "{told}");
 }
+
+/// A token that was taken out of the configuration opens nothing after a reload.
+#[test]
+fn a_token_that_is_taken_away_is_shut_out_by_a_reload() {
+    let posthorn = Posthorn::sqlite();
+    let (leaked, leaks) = token(&posthorn, &["--name", "old", "--scope", "read"]);
+    let (kept, keeps) = token(&posthorn, &["--name", "new", "--scope", "read"]);
+    with_tokens(&posthorn, &[leaks, keeps.clone()]);
+    let mut web = Web::start(&posthorn);
+    web.with_token(&leaked).get("/v1/status").expect(200);
+    with_tokens(&posthorn, &[keeps]);
+    posthorn.setting("http.patience", "20s");
+    web.running().signal("HUP");
+    let log = web.running().stderr_path();
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    web.running().until("it is reloaded", || told().contains("configuration reloaded"));
+    assert!(told().contains("but for http.patience"), "{}", told());
+    web.with_token(&leaked).get("/v1/status").problem(401);
+    web.with_token(&kept).get("/v1/status").expect(200);
+    web.stop();
+}
+
+/// Whoever may bring leads of one partner has nothing fetched in the portal's name.
+#[test]
+fn a_webhook_event_needs_a_token_without_a_limit() {
+    let posthorn = Posthorn::sqlite();
+    let (limited, entry) = token(&posthorn, &["--name", "contoso", "--scope", "intake", "--partner", "contoso"]);
+    with_tokens(&posthorn, &[entry]);
+    let web = Web::start(&posthorn);
+    let event = serde_json::json!({ "EventName": "referral-created", "ResourceUri": "https://portal.example/L1" });
+    web.with_token(&limited).post("/v1/leads", &event).problem(403);
+    web.with_token(&limited)
+        .post("/v1/partners/contoso/marketplace-leads", &event)
+        .problem(403);
+    let other = serde_json::Value::from(crate::support::records::lead("L1").partner("fabrikam"));
+    web.with_token(&limited).post("/v1/leads", &other).problem(422);
+    web.stop();
+}

@@ -156,6 +156,7 @@ fn a_request_with_the_same_key_is_done_once() {
         let first = send(Some("k1"), &body).expect(201);
         let again = send(Some("k1"), &body).expect(201);
         assert_eq!(first.text, again.text);
+        assert_eq!(first.header("location"), again.header("location"));
         let other = send(Some("k2"), &body).expect(201);
         assert_ne!(first.json()["id"], other.json()["id"]);
         assert_eq!(send(None, &body).expect(201).json()["outcome"], "new");
@@ -184,6 +185,7 @@ fn what_cannot_be_read_says_what_can() {
     send("application/json", &format!("\"{}\"", "x".repeat(1024 * 1024))).problem(413);
     web.send("POST", "/v1/leads", &[("content-encoding", "gzip")], Some("x".into()))
         .problem(415);
+    web.post("/v1/leads", &vec![json!(0); 1001].into()).problem(413);
     web.send("PUT", "/v1/leads", &[], None).problem(405);
     let long = format!("{{\"id\": \"{}\"}}\n{}\n", "x".repeat(1024 * 1024), record("L1"));
     let answer = send("application/x-ndjson", &long).expect(200);
@@ -246,4 +248,46 @@ fn a_webhook_event_is_known_and_its_lead_is_fetched() {
         assert!(posthorn.ok(&["explain", "L1"]).contains("fetched: it is a new lead"));
         assert!(posthorn.ok(&["explain", "L2"]).contains("is not below portal.resource_url"));
     });
+}
+
+/// A database that is away is told to everybody who waits, at once and not one after another.
+#[test]
+fn without_a_database_nobody_waits_for_the_others() {
+    let Some(posthorn) = Posthorn::postgres() else { return };
+    posthorn.setting("worker.lease", "120s");
+    let web = Web::start(&posthorn);
+    web.post("/v1/leads", &record("L0")).expect(201);
+    posthorn.bar(true);
+    let began = std::time::Instant::now();
+    let clients: Vec<_> = (0..12)
+        .map(|n| {
+            let (address, body) = (format!("{}/v1/leads", web.base()), record(&format!("L{n}")).to_string());
+            std::thread::spawn(move || {
+                let output = std::process::Command::new("curl")
+                    .args([
+                        "-s",
+                        "-o",
+                        "/dev/null",
+                        "-w",
+                        "%{http_code}",
+                        "-H",
+                        "content-type: application/json",
+                        "-d",
+                        &body,
+                        &address,
+                    ])
+                    .output();
+                output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            })
+        })
+        .collect();
+    for client in clients {
+        match client.join().expect("no panic") {
+            Ok(status) => assert_eq!(status, "503"),
+            Err(_) => eprintln!("there is no curl; `cargo xtask test` installs it"),
+        }
+    }
+    // One after another they would wait for two minutes; together, for one or two time-outs of ten seconds.
+    assert!(began.elapsed() < std::time::Duration::from_secs(45), "{:?}", began.elapsed());
+    posthorn.bar(false);
 }

@@ -147,6 +147,30 @@ fn a_request_under_way_is_answered_before_the_end() {
     assert_eq!(output.code, 0, "{output}");
 }
 
+/// A stream that has no end is no reason not to stop: what was answered is taken in, and the client is told to send the rest again.
+#[test]
+fn a_stream_without_end_ends_when_the_server_is_stopped() {
+    let posthorn = Posthorn::sqlite();
+    let mut web = Web::start(&posthorn);
+    let mut stream = connect(&web);
+    let record = format!("{}\n", serde_json::Value::from(lead("L1")));
+    let head = "POST /v1/leads HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let first = format!("{head}{:x}\r\n{record}\r\n", record.len());
+    stream.write_all(first.as_bytes()).expect("it is read");
+    let mut answer = Vec::new();
+    let mut chunk = [0; 1024];
+    while !String::from_utf8_lossy(&answer).contains("\"outcome\":\"new\"") {
+        let n = stream.read(&mut chunk).expect("it is answered");
+        assert!(n > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&chunk[..n]);
+    }
+    web.running().signal("TERM");
+    let (rest, _) = until_closed(&mut stream);
+    assert!(rest.contains("posthorn is stopping"), "{rest}");
+    let output = web.running().wait();
+    assert_eq!(output.code, 0, "{output}");
+}
+
 #[test]
 fn with_a_certificate_it_speaks_tls_and_nothing_else() {
     rustls::crypto::ring::default_provider().install_default().ok();
