@@ -15,6 +15,7 @@ use crate::store::attempts::{Attempt, insert_attempts};
 use crate::store::deliveries::{Delivery, Outcome, find_delivery, list_dead, list_doubtful, move_deliveries, record_outcomes};
 use crate::store::notices::reopen_notices;
 use crate::store::suppressions::note_faults;
+use crate::store::workers::find_marking;
 use crate::store::{Store, retried};
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -256,9 +257,17 @@ pub async fn recover(store: &Store, now: Timestamp, wall_now: Timestamp, rules: 
 async fn recover_once(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &Rules) -> Result<usize, crate::store::Error> {
     let mut tx = store.begin().await?;
     let mut moves = Vec::new();
-    for delivery in list_dead(&mut tx, wall_now, RECOVER_MAX).await? {
+    let dead = list_dead(&mut tx, wall_now, RECOVER_MAX).await?;
+    let owners: BTreeSet<i64> = dead.iter().filter_map(|delivery| delivery.owner).collect();
+    let marking = if owners.is_empty() {
+        BTreeSet::new()
+    } else {
+        find_marking(&mut tx, &Vec::from_iter(owners)).await?
+    };
+    for delivery in dead {
+        let is_marked_first = delivery.owner.is_some_and(|owner| marking.contains(&owner));
         let event = Event::WorkerDied {
-            handed_over: delivery.handed_over_at.is_some(),
+            handed_over: delivery.handed_over_at.is_some() || !is_marked_first,
         };
         moves.extend(moved(now, &delivery, event, rules, "its worker died"));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::database;
+use crate::app::{Rules, database};
 use crate::cli::args::setup::{Migrate, Work};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -13,7 +13,7 @@ use crate::clock::{Clock, Next};
 use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
 use crate::delivery::post::Posts;
-use crate::delivery::worker::Worker;
+use crate::delivery::worker::{GRACE_AFTER_ERROR, Worker};
 use crate::delivery::{self};
 use crate::intake::fetch::Fetches;
 use crate::settings::{self, Settings};
@@ -52,32 +52,50 @@ pub(crate) async fn work(args: &Work, ctx: &Context) -> Result<Exit, Failure> {
 pub(crate) async fn work_until_idle(settings: &Settings, session: &Session) -> Result<u64, Failure> {
     let now = session.now;
     let stop = CancellationToken::new();
-    let mut lease = Lease::begin(&session.store, settings.database.url.expose(), settings.worker.lease).await?;
+    let mut lease = Lease::begin(&session.store, settings.database.url.expose(), &settings.worker).await?;
     let rules = Arc::new(session.rules.clone());
     let composer = Arc::new(Composer::new(settings, &session.identity.message_id_key)?);
     database::apply_settings(&session.store, now, &rules).await?;
     let mut worker = Worker::new(&session.store, &rules, &composer, settings, Clock::Fixed(now), &lease, &stop)?;
     let mut posts = Posts::new(&session.store, &rules, settings, lease.epoch)?;
     let mut fetches = Fetches::new(&session.store, settings).map_err(Failure::input)?;
+    let ended = take_turns(session, &rules, &mut lease, &mut worker, &mut posts, &mut fetches).await;
+    let n_handled = worker.n_recorded();
+    let drain = settings.worker.drain;
+    let grace = if ended.is_ok() { drain } else { drain.min(GRACE_AFTER_ERROR) };
+    // Whatever fails first, the rest is still given back as far as it can be.
+    let drained = worker.drain(&mut lease, grace).await;
+    let posted = posts.end().await;
+    let given_back = lease.end(&session.store).await;
+    ended?;
+    drained.and(posted).and(given_back)?;
+    Ok(n_handled)
+}
+
+/// Takes turns until nothing is due any more.
+async fn take_turns(
+    session: &Session,
+    rules: &Arc<Rules>,
+    lease: &mut Lease,
+    worker: &mut Worker,
+    posts: &mut Posts,
+    fetches: &mut Fetches,
+) -> Result<(), Failure> {
+    let now = session.now;
     loop {
         lease.keep(&session.store).await?;
-        if is_due(now, fetches.turn(now, &rules).await?) {
+        if is_due(now, fetches.turn(now, rules).await?) {
             continue;
         }
         // What time moves comes first: an expired lead is not mailed.
-        if worker.is_idle() && is_due(now, timers::turn(&session.store, now, &rules).await?) {
+        if worker.is_idle() && is_due(now, timers::turn(&session.store, now, rules).await?) {
             continue;
         }
         if is_due(now, worker.turn(now).await?) || is_due(now, posts.turn(now).await?) {
             continue;
         }
-        break;
+        return Ok(());
     }
-    let n_handled = worker.n_recorded();
-    worker.drain(settings.worker.drain).await?;
-    posts.end().await?;
-    lease.end(&session.store).await?;
-    Ok(n_handled)
 }
 
 fn is_due(now: Timestamp, next: Next) -> bool {

@@ -21,7 +21,7 @@ use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
 use crate::delivery::post::Posts;
-use crate::delivery::worker::Worker;
+use crate::delivery::worker::{GRACE_AFTER_ERROR, Worker};
 use crate::http::auth::Doors;
 use crate::http::listen::{Limits, Listener};
 use crate::http::{self, Current, Site};
@@ -52,7 +52,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     let listener = open_port(settings).await?;
     let public = open_public_port(settings).await?;
     let session = Session::open_to_send(ctx).await?;
-    let lease = Lease::begin(&session.store, settings.database.url.expose(), settings.worker.lease).await?;
+    let lease = Lease::begin(&session.store, settings.database.url.expose(), &settings.worker).await?;
     let key = session.identity.message_id_key.clone();
     let current = Current {
         rules: Arc::new(session.rules.clone()),
@@ -225,8 +225,9 @@ async fn reload(
     if settings.mode != started_with.mode
         || settings.database.url != started_with.database.url
         || settings.mail.transport != started_with.mail.transport
+        || settings.worker.in_doubt != started_with.worker.in_doubt
     {
-        tracing::error!("configuration not reloaded: mode, database and transport need a restart");
+        tracing::error!("configuration not reloaded: mode, database, transport and worker.in_doubt need a restart");
         return;
     }
     let composer = match Composer::new(&settings, key) {
@@ -402,8 +403,12 @@ async fn run_worker(
     mut current: watch::Receiver<Current>,
     drain: Duration,
 ) -> Result<(), Failure> {
+    let mut ended = Ok(());
     while !pace.stop.is_cancelled() {
-        lease.keep(&store).await?;
+        ended = lease.keep(&store).await;
+        if ended.is_err() {
+            break;
+        }
         if current.has_changed().unwrap_or(false) {
             let now = current.borrow_and_update().clone();
             worker.reload(&now.rules, &now.composer);
@@ -412,8 +417,10 @@ async fn run_worker(
         let next = pace.or_pause(next.map_err(Failure::from)).await;
         pace.rest(next).await;
     }
-    worker.drain(drain).await?;
-    Ok(lease.end(&store).await?)
+    let grace = if ended.is_ok() { drain } else { drain.min(GRACE_AFTER_ERROR) };
+    let drained = worker.drain(&mut lease, grace).await;
+    let given_back = lease.end(&store).await;
+    Ok(ended.and(drained).and(given_back)?)
 }
 
 /// Hears of work that other processes bring. While it cannot, everything is only seen a little later.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::clock::wall_now;
 use crate::delivery::Error;
+use crate::outbox::delivery::InDoubt;
+use crate::settings;
 use crate::store::workers::{EmbeddedLock, end_worker, insert_worker, lock_embedded, renew_worker, void_workers};
 use crate::store::{Store, sqlite_path};
 use crate::time::Timestamp;
@@ -45,7 +47,8 @@ impl Lease {
     ///
     /// # Errors
     /// The embedded database has a worker already, or cannot be written.
-    pub async fn begin(store: &Store, database_url: &str, span: Duration) -> Result<Self, Error> {
+    pub async fn begin(store: &Store, database_url: &str, worker: &settings::Worker) -> Result<Self, Error> {
+        let span = worker.lease;
         let lock = match sqlite_path(database_url) {
             Some(path) => Some(lock_embedded(path)?),
             None => None,
@@ -56,7 +59,7 @@ impl Lease {
             void_workers(&mut tx).await?;
         }
         let alive_until = wall_now.plus(span);
-        let epoch = insert_worker(&mut tx, &name(), wall_now, alive_until).await?;
+        let epoch = insert_worker(&mut tx, &name(), wall_now, alive_until, worker.in_doubt == InDoubt::Hold).await?;
         tx.commit().await?;
         Ok(Self {
             epoch,
@@ -72,24 +75,31 @@ impl Lease {
     /// # Errors
     /// The lease ran out before, so what it held may be with others; or the database cannot be written and the lease has run out meanwhile.
     pub async fn keep(&mut self, store: &Store) -> Result<(), Error> {
-        let wall_now = wall_now();
-        if wall_now < self.renew_at {
+        if wall_now() < self.renew_at {
             return Ok(());
         }
-        match self.renew(store, wall_now).await {
+        match self.renew(store).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Error::LeaseLost { epoch: self.epoch }),
+            Ok(false) => {
+                // The senders stop as well, even where it was not time that ended the lease.
+                self.alive.0.store(0, Ordering::Relaxed);
+                Err(Error::LeaseLost { epoch: self.epoch })
+            }
             // The database is away for a moment: the lease still holds, and the next turn tries again.
-            Err(_) if wall_now < self.alive.until() => Ok(()),
+            Err(_) if self.alive.holds() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn renew(&mut self, store: &Store, wall_now: Timestamp) -> Result<bool, crate::store::Error> {
-        let alive_until = wall_now.plus(self.span);
+    async fn renew(&mut self, store: &Store) -> Result<bool, crate::store::Error> {
         let mut tx = store.begin().await?;
-        let is_held = renew_worker(&mut tx, self.epoch, wall_now, alive_until).await?;
+        // Not before: a transaction may wait for seconds, and the lease run out meanwhile.
+        let wall_now = wall_now();
+        let alive_until = wall_now.plus(self.span);
+        let is_renewed = renew_worker(&mut tx, self.epoch, wall_now, alive_until).await?;
         tx.commit().await?;
+        // Until the commit others saw the old lease, and took over if it was past.
+        let is_held = is_renewed && self.alive.holds();
         if is_held {
             self.alive.0.store(alive_until.as_millis(), Ordering::Relaxed);
             self.renew_at = wall_now.plus(self.span / RENEWALS);
@@ -121,4 +131,37 @@ impl Lease {
 fn name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{} {}", host.trim(), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::both;
+
+    /// Whoever looks at the leases while a renewal waits for the database sees one that has run out, and takes over.
+    #[test]
+    fn a_lease_that_runs_out_while_its_renewal_waits_is_lost() {
+        both(async |store| {
+            let worker = settings::Worker {
+                lease: Duration::from_millis(300),
+                ..settings::Worker::default()
+            };
+            let mut lease = Lease::begin(&store, "postgres://nobody", &worker).await.expect("a lease");
+            let mut held_up = store.begin().await.expect("a transaction");
+            renew_worker(&mut held_up, lease.epoch, wall_now(), lease.alive.until())
+                .await
+                .expect("a lock");
+            let until = lease.alive.until();
+            // Due, and not over yet.
+            lease.renew_at = wall_now();
+            let (kept, ()) = tokio::join!(lease.keep(&store), async {
+                while wall_now() <= until {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                held_up.rollback().await.expect("a rollback");
+            });
+            assert!(matches!(kept, Err(Error::LeaseLost { .. })), "{kept:?}");
+            assert!(!lease.alive().holds());
+        });
+    }
 }

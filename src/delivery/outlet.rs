@@ -1,7 +1,10 @@
 //! Where mails leave: kept connections to the relays, a Maildir, or nowhere (mode `dry`).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::RwLock;
 
 use crate::app::record::TryResult;
 use crate::delivery::Error;
@@ -27,6 +30,10 @@ pub struct Relays {
     relays: Vec<Relay>,
     envelope_from: String,
     failure: Mutex<Option<(Instant, Failed, String)>>,
+    /// Connections that are open.
+    n_open: Arc<AtomicUsize>,
+    /// Read by who opens one, written by who asks, after a failure, what came of the others that were being opened.
+    opening: RwLock<()>,
 }
 
 /// One sender's way out: a connection of its own, kept while there is work.
@@ -38,6 +45,23 @@ pub struct Line {
 struct Kept {
     connection: Connection,
     relay: String,
+    _counted: Counted,
+}
+
+/// Counts an open connection for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(n_open: &Arc<AtomicUsize>) -> Self {
+        n_open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(n_open))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Outlet {
@@ -87,29 +111,31 @@ impl Line {
     }
 
     /// Hands one mail over; returns who was asked, and what came of it. The `next` one has to be handed over next, or the line cut.
-    pub async fn send(&mut self, mail: Composed, next: Option<&Composed>) -> (String, TryResult) {
+    /// `None`: the relay takes no further connection while others are open, so this is a mail for one of them, and nothing was tried.
+    pub async fn send(&mut self, mail: Composed, next: Option<&Composed>) -> Option<(String, TryResult)> {
         let outlet = Arc::clone(&self.outlet);
         match outlet.as_ref() {
-            Outlet::Nowhere => ("dry".to_owned(), TryResult::Dry),
+            Outlet::Nowhere => Some(("dry".to_owned(), TryResult::Dry)),
             Outlet::Maildir(maildir) => {
                 let result = match maildir.deliver(&mail.message_id, mail.bytes).await {
                     Ok(_) => TryResult::Accepted(None),
                     Err(failed) => result_of(failed),
                 };
-                ("maildir".to_owned(), result)
+                Some(("maildir".to_owned(), result))
             }
             Outlet::Smtp(relays) => self.send_by(relays, &mail, next).await,
         }
     }
 
-    async fn send_by(&mut self, relays: &Relays, mail: &Composed, next: Option<&Composed>) -> (String, TryResult) {
+    async fn send_by(&mut self, relays: &Relays, mail: &Composed, next: Option<&Composed>) -> Option<(String, TryResult)> {
         loop {
             let was_kept = self.kept.is_some();
             let mut kept = match self.kept.take() {
                 Some(kept) => kept,
                 None => match relays.open().await {
                     Ok(kept) => kept,
-                    Err((relay, failed)) => return (relay, result_of(failed)),
+                    Err(_) if relays.has_open() => return None,
+                    Err((relay, failed)) => return Some((relay, result_of(failed))),
                 },
             };
             let next = next.map(|next| (&next.to, next.bytes.as_slice()));
@@ -122,10 +148,10 @@ impl Line {
                 self.kept = Some(kept);
             }
             match sent {
-                Ok(reply) => return (relay, TryResult::Accepted(Some(reply))),
+                Ok(reply) => return Some((relay, TryResult::Accepted(Some(reply)))),
                 // The server had closed the kept connection: nothing was said, so this was no attempt.
                 Err(failed) if failed.is_stale() && was_kept => {}
-                Err(failed) => return (relay, result_of(failed)),
+                Err(failed) => return Some((relay, result_of(failed))),
             }
         }
     }
@@ -140,9 +166,14 @@ impl Line {
         self.kept = None;
     }
 
-    /// Ends the connection.
-    pub async fn close(self) {
-        if let Some(kept) = self.kept {
+    /// Tells whether a connection is kept.
+    pub fn is_open(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Ends the connection; the next mail opens another one.
+    pub async fn close(&mut self) {
+        if let Some(kept) = self.kept.take() {
             kept.connection.close().await;
         }
     }
@@ -175,11 +206,29 @@ impl Relays {
             relays,
             envelope_from: from.to_owned(),
             failure: Mutex::default(),
+            n_open: Arc::default(),
+            opening: RwLock::default(),
         })
     }
 
-    /// Opens a connection to the first relay that takes one.
+    /// Tells whether a connection is open.
+    fn has_open(&self) -> bool {
+        self.n_open.load(Ordering::Relaxed) > 0
+    }
+
+    /// Opens a connection to the first relay that takes one. Where none does, it is known by then what came of the others that were being opened.
     async fn open(&self) -> Result<Kept, (String, Failed)> {
+        let opened = {
+            let _opening = self.opening.read().await;
+            self.try_open().await
+        };
+        if opened.is_err() {
+            drop(self.opening.write().await);
+        }
+        opened
+    }
+
+    async fn try_open(&self) -> Result<Kept, (String, Failed)> {
         let remembered = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, failed, relay)) = remembered
             && at.elapsed() < REMEMBER_FAILURE
@@ -193,6 +242,7 @@ impl Relays {
                     return Ok(Kept {
                         connection,
                         relay: relay.to_string(),
+                        _counted: Counted::new(&self.n_open),
                     });
                 }
                 Err(failed) => {

@@ -6,12 +6,13 @@
 //! **Invariant:** a mail is begun only while less than [`UNRECORDED_MAX`] others are begun and not recorded.
 
 use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, Notify, Semaphore};
+use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::claim::Letter;
@@ -26,6 +27,12 @@ use crate::time::Timestamp;
 
 /// Mails handed over and not yet recorded, at most: what a crash at the worst moment makes uncertain. A worker that cannot record stops here.
 pub(super) const UNRECORDED_MAX: usize = 100;
+
+/// How long a sender to which the relay refused a connection leaves the mails to those that have one.
+const NO_LINE_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a connection is kept without a mail: relays end idle ones, some after a minute, and count them against whoever holds them.
+pub(super) const LINE_KEPT_MAX: Duration = Duration::from_secs(30);
 
 /// How long the goodbyes may take, said side by side.
 const GOODBYE_MAX: Duration = Duration::from_secs(3);
@@ -44,6 +51,7 @@ struct Shared {
     clock: Clock,
     alive: Alive,
     stop: CancellationToken,
+    line_kept_max: Duration,
     waiting: Mutex<VecDeque<(Letter, Arc<Composer>)>>,
     /// A permit for each waiting letter.
     n_waiting: Semaphore,
@@ -61,13 +69,21 @@ struct Back {
 
 impl Senders {
     /// Sets up `n` senders; they start with the first letter.
-    pub(super) fn new(n: usize, outlet: &Arc<Outlet>, clock: Clock, alive: Alive, stop: &CancellationToken) -> Self {
+    pub(super) fn new(
+        n: usize,
+        outlet: &Arc<Outlet>,
+        clock: Clock,
+        alive: Alive,
+        stop: &CancellationToken,
+        line_kept_max: Duration,
+    ) -> Self {
         let shared = Shared {
             n_senders: n,
             outlet: Arc::clone(outlet),
             clock,
             alive,
             stop: stop.clone(),
+            line_kept_max,
             waiting: Mutex::default(),
             n_waiting: Semaphore::new(0),
             n_free: Semaphore::new(UNRECORDED_MAX),
@@ -142,49 +158,100 @@ impl Senders {
         self.shared.n_free.add_permits(n);
     }
 
-    /// Ends the connections politely, or at once where something is still under way after all.
+    /// Gives back letters that were never begun, and all that wait to be: senders that hang at a relay would come to them too late.
+    pub(super) fn give_back(&mut self, letters: impl IntoIterator<Item = Letter>) {
+        for letter in letters {
+            self.n_under_way += 1;
+            self.shared.give_back(letter.delivery);
+        }
+        while let Ok(permit) = self.shared.n_waiting.try_acquire() {
+            permit.forget();
+            self.shared.give_back(self.shared.pop().0.delivery);
+        }
+    }
+
+    /// Ends the connections politely, or at once where something is still under way after all; then only what was being handed over has no outcome.
     pub(super) async fn end(&mut self) {
         self.shared.n_waiting.close();
         let until = Instant::now() + if self.n_under_way == 0 { GOODBYE_MAX } else { Duration::ZERO };
         while let Ok(Some(_)) = timeout_at(until, self.tasks.join_next()).await {}
-        self.tasks.abort_all();
+        self.tasks.shutdown().await;
+        let waiting = std::mem::take(&mut *lock(&self.shared.waiting));
+        for (letter, _) in waiting {
+            self.shared.give_back(letter.delivery);
+        }
     }
 }
 
 /// A letter whose mail is written: ready to be handed over.
 struct Ready {
-    delivery: Delivery,
+    letter: Letter,
+    composer: Arc<Composer>,
     arrived_at: Option<Timestamp>,
     mail: Composed,
+}
+
+/// A sender's next mail, as long as it is not begun. Where the sender is ended before, it is given back.
+struct Unbegun<'a> {
+    shared: &'a Shared,
+    ready: Option<Ready>,
+}
+
+impl Drop for Unbegun<'_> {
+    fn drop(&mut self) {
+        if let Some(ready) = self.ready.take() {
+            self.shared.give_back(ready.letter.delivery);
+        }
+    }
 }
 
 impl Shared {
     /// Sends one mail after another, each connection its own; the next one is written first, so that it can be asked for with the end of this one.
     async fn send_on(&self) {
         let mut line = Line::new(&self.outlet);
-        let mut ready = None;
+        let mut next = Unbegun { shared: self, ready: None };
         loop {
-            let this = match ready.take() {
+            let this = match next.ready.take() {
                 Some(this) => this,
-                None => match self.begin().await {
+                None => match self.begin(&mut line).await {
                     Ok(Some(this)) => this,
                     Ok(None) => continue,
                     // No more letters come.
                     Err(_) => break,
                 },
             };
-            ready = self.begin_next();
-            self.hand_over(&mut line, this, ready.as_ref()).await;
+            next.ready = self.begin_next();
+            if let Some(this) = self.hand_over(&mut line, this, next.ready.as_ref()).await {
+                let next = next.ready.take().map(|next| (next.letter, next.composer));
+                self.put_back(next.into_iter().chain([this]));
+                // Each may be dropped at its await.
+                tokio::select! {
+                    () = tokio::time::sleep(NO_LINE_PAUSE) => (),
+                    () = self.stop.cancelled() => (),
+                }
+            }
         }
         line.close().await;
     }
 
     /// Takes a letter as soon as there is one, and writes its mail; none where there is no mail to send.
-    async fn begin(&self) -> Result<Option<Ready>, AcquireError> {
-        self.n_waiting.acquire().await?.forget();
+    async fn begin(&self, line: &mut Line) -> Result<Option<Ready>, AcquireError> {
+        self.wait_for_letter(line).await?;
         // Given back when the outcome is recorded.
         self.n_free.acquire().await?.forget();
         Ok(self.compose())
+    }
+
+    /// Takes a permit for a letter; a line that is kept is ended where none comes for long.
+    async fn wait_for_letter(&self, line: &mut Line) -> Result<(), AcquireError> {
+        if line.is_open() {
+            // Dropped at its await it has taken no permit.
+            match timeout(self.line_kept_max, self.n_waiting.acquire()).await {
+                Ok(permit) => return permit.map(SemaphorePermit::forget),
+                Err(_) => line.close().await,
+            }
+        }
+        self.n_waiting.acquire().await.map(SemaphorePermit::forget)
     }
 
     /// Takes a letter where there are enough for every sender: the last ones are not left to one connection while others have nothing to do.
@@ -204,10 +271,10 @@ impl Shared {
     }
 
     fn compose(&self) -> Option<Ready> {
-        let (letter, composer) = lock(&self.waiting).pop_front().expect("there is a permit for each letter");
+        let (letter, composer) = self.pop();
         let at = self.clock.now();
         let result = if self.may_begin() {
-            match composer.compose(&letter, at) {
+            match written(|| composer.compose(&letter, at)) {
                 Ok(mail) => {
                     // Only of a mail of its own is it known when its news came.
                     let arrived_at = letter
@@ -215,9 +282,9 @@ impl Shared {
                         .first()
                         .filter(|_| letter.delivery.kind == Kind::Lead)
                         .map(|lead| lead.received_at);
-                    let delivery = letter.delivery;
                     return Some(Ready {
-                        delivery,
+                        letter,
+                        composer,
                         arrived_at,
                         mail,
                     });
@@ -233,18 +300,43 @@ impl Shared {
     }
 
     /// Hands a mail over. What the relay has been asked for is sent even when the worker stops; but never past the lease.
-    async fn hand_over(&self, line: &mut Line, this: Ready, next: Option<&Ready>) {
+    /// Returns the letter where this line cannot be opened and others are.
+    async fn hand_over(&self, line: &mut Line, this: Ready, next: Option<&Ready>) -> Option<(Letter, Arc<Composer>)> {
         let at = self.clock.now();
         let may_go = self.may_begin() || (line.is_asked() && self.alive.holds());
         let (relay, result) = if may_go {
-            line.send(this.mail, next.map(|next| &next.mail)).await
+            match line.send(this.mail, next.map(|next| &next.mail)).await {
+                Some(sent) => sent,
+                None => return Some((this.letter, this.composer)),
+            }
         } else {
             if line.is_asked() {
                 line.cut();
             }
             (String::new(), TryResult::Released)
         };
-        self.tell(this.delivery, this.arrived_at, at, relay, result);
+        self.tell(this.letter.delivery, this.arrived_at, at, relay, result);
+        None
+    }
+
+    /// Puts letters that were begun back to where they were taken from, the last one to the very front.
+    fn put_back(&self, letters: impl Iterator<Item = (Letter, Arc<Composer>)>) {
+        let mut n = 0;
+        for letter in letters {
+            lock(&self.waiting).push_front(letter);
+            n += 1;
+        }
+        self.n_free.add_permits(n);
+        self.n_waiting.add_permits(n);
+    }
+
+    /// Takes the letter for which a permit was taken.
+    fn pop(&self) -> (Letter, Arc<Composer>) {
+        lock(&self.waiting).pop_front().expect("there is a permit for each letter")
+    }
+
+    fn give_back(&self, delivery: Delivery) {
+        self.tell(delivery, None, self.clock.now(), String::new(), TryResult::Released);
     }
 
     fn tell(&self, delivery: Delivery, arrived_at: Option<Timestamp>, at: Timestamp, relay: String, result: TryResult) {
@@ -263,6 +355,16 @@ impl Shared {
             self.came_back.notify_one();
         }
     }
+}
+
+/// Writes a mail. One on which our code panics is one mail that cannot be written: a service that ended over it would meet it again at once.
+fn written(compose: impl FnOnce() -> Result<Composed, NoMail>) -> Result<Composed, NoMail> {
+    let unwritable = |_| {
+        Err(NoMail::Unwritable(
+            "a panic, which is a fault of posthorn's; its log says where".to_owned(),
+        ))
+    };
+    panic::catch_unwind(AssertUnwindSafe(compose)).unwrap_or_else(unwritable)
 }
 
 fn nothing_left(kind: Kind) -> &'static str {
@@ -284,4 +386,68 @@ fn jitter_of(delivery_id: i64, attempt: u32) -> f64 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "../../tests/it/support/smtp.rs"]
+#[expect(dead_code, reason = "the tests of the binary need more of it")]
+mod smtp;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::testing::{Portal, at, records};
+    use crate::delivery::lease::Lease;
+    use crate::settings::{Relay, Sender, Settings, Tls, Transport};
+    use crate::store::testing::on_sqlite;
+
+    const NOW: &str = "2026-03-02T09:00:00Z";
+
+    /// Relays end idle connections, and count them: a line is kept for the mails that come soon.
+    #[test]
+    fn a_line_without_a_letter_is_ended_and_the_next_letter_opens_another() {
+        on_sqlite(async |store| {
+            let portal = Portal::new(store);
+            let relay = smtp::Relay::start();
+            let mut settings = Settings::default();
+            settings.mail.transport = Transport::Smtp;
+            settings.mail.from = Sender("leads@portal.example".parse().expect("a mailbox"));
+            settings.smtp.relays = vec![Relay {
+                host: relay.host(),
+                port: relay.port(),
+                tls: Tls::None,
+                username: None,
+                password_file: None,
+                connections: 1,
+            }];
+            let composer = Arc::new(Composer::new(&settings, b"key").expect("the built-in templates"));
+            let outlet = Arc::new(Outlet::new(&settings).expect("no password is to be read"));
+            let lease = Lease::begin(&portal.store, "", &settings.worker).await.expect("a lease");
+            let (clock, stop) = (Clock::Fixed(at(NOW)), CancellationToken::new());
+            let mut senders = Senders::new(1, &outlet, clock, lease.alive(), &stop, Duration::from_millis(20));
+            portal.partners(NOW, [records::partner("contoso")]).await;
+            for n in 0..2 {
+                portal.import_leads(NOW, n, 1).await;
+                senders.begin(portal.claim(NOW).await, &composer);
+                let tried = senders.outcomes(1, Duration::from_secs(20), Duration::ZERO).await;
+                assert!(matches!(tried[0].result, TryResult::Accepted(_)), "{tried:?}");
+                // By itself, with nothing else to do.
+                let ended = async {
+                    while relay.verbs().iter().filter(|verb| *verb == "QUIT").count() <= n {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                };
+                timeout(Duration::from_secs(20), ended).await.expect("the line ends");
+                assert_eq!(relay.n_connections(), n + 1);
+            }
+            senders.end().await;
+        });
+    }
+
+    #[test]
+    fn a_mail_on_which_the_writer_panics_is_one_that_cannot_be_written() {
+        let answer = written(|| panic!("out of paper"));
+        assert!(matches!(answer, Err(NoMail::Unwritable(_))), "{answer:?}");
+        assert!(matches!(written(|| Err(NoMail::NothingLeft)), Err(NoMail::NothingLeft)));
+    }
 }

@@ -13,7 +13,7 @@ use crate::delivery::Error;
 use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
 use crate::delivery::outlet::Outlet;
-use crate::delivery::senders::{Senders, UNRECORDED_MAX};
+use crate::delivery::senders::{LINE_KEPT_MAX, Senders, UNRECORDED_MAX};
 use crate::outbox::delivery::InDoubt;
 use crate::settings::Settings;
 use crate::store::{Store, deliveries, notices};
@@ -30,6 +30,8 @@ const CLAIMS_PER_BATCH: usize = 4;
 const FLUSH_WAIT: Duration = Duration::from_millis(5);
 /// How long a worker waits when all that is due belongs to partners that others hold.
 const CONTENDED_WAIT: Duration = Duration::from_millis(20);
+/// How long a worker that ends by an error waits for replies to what is out already: what a relay has taken need not be sent again.
+pub const GRACE_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How often a busy worker looks for what dead ones left: a lease runs out after many times as long.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
 /// Under `worker.in_doubt = hold`, mails marked as handed over by one commit, per connection: what a crash leaves to ops.
@@ -73,7 +75,7 @@ impl Worker {
         let n_connections = Outlet::n_connections(settings).max(1);
         let outlet = Arc::new(Outlet::new(settings)?);
         Ok(Self {
-            senders: Senders::new(n_connections, &outlet, clock, lease.alive(), stop),
+            senders: Senders::new(n_connections, &outlet, clock, lease.alive(), stop, LINE_KEPT_MAX),
             store: store.clone(),
             rules: Arc::clone(rules),
             composer: Arc::clone(composer),
@@ -102,17 +104,26 @@ impl Worker {
     /// # Errors
     /// The database cannot be read or written; what is under way stays under way, and is recorded by a later turn.
     pub async fn turn(&mut self, now: Timestamp) -> Result<Next, Error> {
-        let n_recovered = self.recover(now).await?;
-        let n_claimed = self.claim(now).await?;
-        self.begin_marked(now).await?;
+        let begun = self.begin_due(now).await;
         if !self.is_idle() {
-            self.record_some(now, OUTCOME_WAIT).await?;
+            // Whatever keeps new mails from being begun must not keep those that are out from being written down.
+            let recorded = self.record_some(now, OUTCOME_WAIT).await;
+            begun?;
+            recorded?;
             return Ok(Next::Now);
         }
-        if n_recovered > 0 || n_claimed > 0 {
+        if begun? > 0 {
             return Ok(Next::Now);
         }
         self.next_due(now).await
+    }
+
+    /// Takes back, claims and begins; returns how much it touched.
+    async fn begin_due(&mut self, now: Timestamp) -> Result<usize, Error> {
+        let n_recovered = self.recover(now).await?;
+        let n_claimed = self.claim(now).await?;
+        self.begin_marked(now).await?;
+        Ok(n_recovered + n_claimed)
     }
 
     /// Takes back what dead workers held. While there is work, a look now and then is enough: nobody waits for a dead worker's mails more than for others.
@@ -160,9 +171,12 @@ impl Worker {
         let n_begun = self.unmarked.len().min(self.n_connections * MARKED_PER_CONNECTION);
         let ids: Vec<i64> = self.unmarked.iter().take(n_begun).map(|letter| letter.delivery.id).collect();
         let mut tx = self.store.begin().await?;
-        deliveries::mark_handed_over(&mut tx, now, self.epoch, &ids).await?;
+        let marked = deliveries::mark_handed_over(&mut tx, now, self.epoch, &ids).await?;
         tx.commit().await?;
-        self.senders.begin(self.unmarked.drain(..n_begun), &self.composer);
+        // What has no mark is not ours any more, and there is nothing to give back.
+        let letters = self.unmarked.drain(..n_begun);
+        self.senders
+            .begin(letters.filter(|letter| marked.contains(&letter.delivery.id)), &self.composer);
         Ok(())
     }
 
@@ -240,15 +254,24 @@ impl Worker {
         }))
     }
 
-    /// Lets what is under way end within `grace`, records it, gives the rest back, and ends the connections.
+    /// Lets what is under way end within `grace`, the lease kept meanwhile, records it, gives the rest back, and ends the connections.
+    ///
+    /// An outcome is recorded by its owner's epoch, so that is safe without a lease, too: what others have taken over stays theirs.
     ///
     /// # Errors
-    /// The database cannot be written; then the lease runs out and others take over.
-    pub async fn drain(mut self, grace: Duration) -> Result<(), Error> {
+    /// The database cannot be written, or the lease ran out; then others take over.
+    pub async fn drain(mut self, lease: &mut Lease, grace: Duration) -> Result<(), Error> {
         self.stop.cancel();
-        self.senders.begin(std::mem::take(&mut self.unmarked), &self.composer);
-        let until = tokio::time::Instant::now() + grace;
+        self.senders.give_back(std::mem::take(&mut self.unmarked));
+        let mut until = tokio::time::Instant::now() + grace;
+        let mut lost = None;
         while !self.is_idle() && tokio::time::Instant::now() < until {
+            if lost.is_none()
+                && let Err(error) = lease.keep(&self.store).await
+            {
+                until = until.min(tokio::time::Instant::now() + GRACE_AFTER_ERROR);
+                lost = Some(error);
+            }
             match self.record_some(self.clock.now(), OUTCOME_WAIT).await {
                 Ok(()) => {}
                 Err(error) if tokio::time::Instant::now() < until => tracing::warn!("outcomes not recorded yet: {error}"),
@@ -257,7 +280,16 @@ impl Worker {
         }
         // What has not ended stays `sending`, and is taken back when the lease is over.
         self.senders.end().await;
-        Ok(())
+        loop {
+            let mut tried = std::mem::take(&mut self.unwritten);
+            if tried.is_empty() {
+                tried = self.senders.outcomes(FLUSH_MAX, Duration::ZERO, Duration::ZERO).await;
+            }
+            if tried.is_empty() {
+                return lost.map_or(Ok(()), Err);
+            }
+            self.record(self.clock.now(), tried).await?;
+        }
     }
 }
 

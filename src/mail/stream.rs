@@ -324,6 +324,10 @@ impl AsyncRead for Turn {
         } else {
             ready!(state.io.poll_read(cx, buf))?;
         }
+        // Replies are ASCII, and lettre takes no other: a relay that greets in Latin-1 has still answered.
+        for byte in buf.filled_mut()[n_before..].iter_mut().filter(|byte| !byte.is_ascii()) {
+            *byte = b'?';
+        }
         if let Some(heard) = &mut state.heard {
             let new = &buf.filled()[n_before..];
             heard.extend_from_slice(&new[..new.len().min(HEARD_BYTES_MAX - heard.len())]);

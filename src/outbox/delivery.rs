@@ -67,7 +67,7 @@ pub enum Event {
     ReplyLost,
     /// The lease of its worker is over.
     WorkerDied {
-        /// Whether a hand-over mark is committed; marks are made under [`InDoubt::Hold`] only.
+        /// Whether it may have been handed over: a mark is committed, or its worker made none; they are made under [`InDoubt::Hold`] only.
         handed_over: bool,
     },
     /// It has been in doubt for `resend_after`.

@@ -376,12 +376,13 @@ pub async fn move_deliveries(tx: &mut Tx, now: Timestamp, moves: &[(State, Outco
 }
 
 const HAND_OVER: Sql = sql!("deliveries.hand_over":
-    "update delivery set handed_over_at = $2 where id in (select r.id from " (id bigint) ") and state = 'sending' and owner = $3");
+    "update delivery set handed_over_at = $2 where id in (select r.id from " (id bigint) ") and state = 'sending' and owner = $3 returning id");
 
-/// Marks deliveries as about to be handed over: after a crash they are in doubt, the others are not (`worker.in_doubt = hold`).
-pub async fn mark_handed_over(tx: &mut Tx, now: Timestamp, owner: i64, ids: &[i64]) -> Result<(), Error> {
-    tx.execute(&HAND_OVER, args![super::number_rows(ids), now, owner]).await?;
-    Ok(())
+/// Marks deliveries as about to be handed over: after a crash they are in doubt, the others are not (`worker.in_doubt = hold`). Returns those that
+/// the worker `owner` still holds.
+pub async fn mark_handed_over(tx: &mut Tx, now: Timestamp, owner: i64, ids: &[i64]) -> Result<BTreeSet<i64>, Error> {
+    let found: Vec<IdRow> = tx.fetch_all(&HAND_OVER, args![super::number_rows(ids), now, owner]).await?;
+    Ok(found.into_iter().map(|row| row.id).collect())
 }
 
 const DEAD: Sql = Sql {

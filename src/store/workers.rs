@@ -1,5 +1,6 @@
 //! Worker processes and their leases, which run on the real clock (architecture, 7).
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 
 use sqlx::FromRow;
@@ -8,7 +9,7 @@ use crate::store::engine::{Sql, Tx, args, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
-pub(super) const ALL: &[&Sql] = &[&INSERT, &RENEW, &END, &VOID, &LIVE];
+pub(super) const ALL: &[&Sql] = &[&INSERT, &RENEW, &END, &VOID, &MARKING, &LIVE];
 
 /// The lock on the file beside an embedded database. The system drops it with the process, so a lock that can be had means that no other worker lives.
 #[derive(Debug)]
@@ -49,11 +50,12 @@ struct EpochRow {
     epoch: i64,
 }
 
-const INSERT: Sql = sql!("workers.insert": "insert into worker (name, started_at, alive_until) values ($1, $2, $3) returning epoch");
+const INSERT: Sql =
+    sql!("workers.insert": "insert into worker (name, started_at, alive_until, is_marking) values ($1, $2, $3, $4) returning epoch");
 
-/// Enters a worker, and returns its epoch.
-pub async fn insert_worker(tx: &mut Tx, name: &str, wall_now: Timestamp, alive_until: Timestamp) -> Result<i64, Error> {
-    let found: Option<EpochRow> = tx.fetch_optional(&INSERT, args![name, wall_now, alive_until]).await?;
+/// Enters a worker, and returns its epoch. `is_marking`: it marks deliveries before it hands them over.
+pub async fn insert_worker(tx: &mut Tx, name: &str, wall_now: Timestamp, alive_until: Timestamp, is_marking: bool) -> Result<i64, Error> {
+    let found: Option<EpochRow> = tx.fetch_optional(&INSERT, args![name, wall_now, alive_until, is_marking]).await?;
     Ok(found.expect("an insert returns its row").epoch)
 }
 
@@ -78,6 +80,14 @@ const VOID: Sql = sql!("workers.void": "update worker set alive_until = 0 where 
 pub async fn void_workers(tx: &mut Tx) -> Result<(), Error> {
     tx.execute(&VOID, args![]).await?;
     Ok(())
+}
+
+const MARKING: Sql = sql!("workers.marking": "select epoch from worker where is_marking and epoch in (select r.id from " (id bigint) ")");
+
+/// Returns those of these workers that mark deliveries before they hand them over.
+pub async fn find_marking(tx: &mut Tx, epochs: &[i64]) -> Result<BTreeSet<i64>, Error> {
+    let found: Vec<EpochRow> = tx.fetch_all(&MARKING, args![super::number_rows(epochs)]).await?;
+    Ok(found.into_iter().map(|row| row.epoch).collect())
 }
 
 /// A worker that is alive.

@@ -1,5 +1,7 @@
 //! What a relay does wrong, seen through the binary: whose fault it is, what becomes of the mail, and that nothing is lost.
 
+use std::time::Duration;
+
 use posthorn::time::Timestamp;
 
 use crate::support::database::{number, query};
@@ -168,6 +170,24 @@ fn what_may_pass_is_tried_again_with_backoff_wherever_it_came() {
         assert_eq!(relay.mails().len(), 1, "{place}");
         assert_eq!(states(&posthorn), pairs(&[("desk@contoso.example", "sent")]), "{place}");
         assert_eq!(suppressed(&posthorn), [""; 0], "{place}");
+        posthorn.audit_is_clean();
+    }
+}
+
+/// What one connection can carry is not tried, and counted, on those that the relay does not take.
+#[test]
+fn a_relay_that_takes_fewer_connections_than_are_set_costs_no_attempt() {
+    for pause_ms in [0, 20] {
+        let relay = Relay::start();
+        relay.take_at_once(2);
+        relay.delay("DOT", Duration::from_millis(pause_ms), usize::MAX);
+        let posthorn = plain(&relay);
+        posthorn
+            .setting("worker.connections", "8")
+            .setting("policy.digest_threshold", "1000");
+        posthorn.leads((1..=60).map(|n| lead(&format!("L{n}")))).work();
+        let sent = rows(&posthorn).iter().filter(|row| row.state == "sent" && row.attempt == 1).count();
+        assert_eq!((sent, relay.mails().len()), (60, 60));
         posthorn.audit_is_clean();
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use posthorn::clock::wall_now;
 
-use crate::support::database::number;
+use crate::support::database::{end_leases, number, query};
 use crate::support::ledger::Ledger;
 use crate::support::posthorn::{Posthorn, Running, both};
 use crate::support::records::{Lead, lead, partner};
@@ -88,6 +88,178 @@ fn a_conversation_that_does_not_end_is_left_after_the_grace_and_repeated_by_the_
         let sums = ledger.balance(posthorn, &[&relay]);
         assert_eq!((sums.n_mails, sums.n_repeats), (2, 1));
         posthorn.audit_is_clean();
+    });
+}
+
+/// A worker that waits for a reply is alive: while it does, nobody else may take its mail for a dead one's.
+#[test]
+fn a_server_that_waits_for_its_last_replies_keeps_its_lease() {
+    both(|posthorn| {
+        let relay = Relay::start();
+        begin(posthorn, &relay);
+        posthorn.setting("worker.lease", "2 s");
+        relay.drip("DOT", Duration::from_millis(300), 1);
+        posthorn.leads(leads("L", 1));
+        let mut server = posthorn.start(&["serve"]);
+        relay.wait_for_mails(1);
+        server.signal("TERM");
+        let over = || {
+            format!(
+                "select count(*) as n from delivery where state = 'sending' and owner in (select epoch from worker where alive_until < {})",
+                wall_now().as_millis()
+            )
+        };
+        server.until("the reply is recorded", || {
+            assert_eq!(number(posthorn, &over()), 0, "the lease ran out while the server waited");
+            in_state(posthorn, "sending") == 0
+        });
+        let output = server.wait();
+        assert_eq!((output.code, in_state(posthorn, "sent")), (0, 1), "{output}");
+    });
+}
+
+/// Only what was being handed over is uncertain: what waited behind it, marked or asked for or neither, has not left.
+#[test]
+fn a_relay_that_hangs_at_the_end_makes_nothing_uncertain_but_what_it_was_given() {
+    both(|posthorn| {
+        for (in_doubt, expected) in [("resend", "is_repeat"), ("hold", "state = 'in_doubt'")] {
+            let relay = Relay::start();
+            begin(posthorn, &relay);
+            posthorn.setting("worker.in_doubt", in_doubt).setting("worker.drain", "1 s");
+            relay.fall_silent("DOT", usize::MAX);
+            posthorn.leads(leads(in_doubt, 40));
+            let mut server = posthorn.start(&["serve"]);
+            relay.wait_for_mails(2);
+            server.signal("TERM");
+            let output = server.wait();
+            assert_eq!(output.code, 0, "{output}");
+            assert_eq!((in_state(posthorn, "sending"), in_state(posthorn, "queued")), (2, 38), "{in_doubt}");
+            relay.behave();
+            finish(posthorn, &mut posthorn.start(&["serve"]));
+            assert_eq!(
+                number(posthorn, &format!("select count(*) as n from delivery where {expected}")),
+                2,
+                "{in_doubt}"
+            );
+        }
+    });
+}
+
+/// The grace is for conversations; what is known at its end is still written down.
+#[test]
+fn a_server_without_any_grace_gives_back_what_it_has_not_begun() {
+    both(|posthorn| {
+        let relay = Relay::start();
+        begin(posthorn, &relay);
+        posthorn.setting("worker.drain", "0 s");
+        relay.fall_silent("DOT", usize::MAX);
+        posthorn.leads(leads("L", 40));
+        let mut server = posthorn.start(&["serve"]);
+        relay.wait_for_mails(2);
+        server.signal("TERM");
+        let output = server.wait();
+        assert_eq!(output.code, 0, "{output}");
+        assert_eq!((in_state(posthorn, "sending"), in_state(posthorn, "queued")), (2, 38));
+    });
+}
+
+/// A 250 that is on its way when the lease is found to be lost is the worker's own as long as nobody has taken the mail over.
+#[test]
+fn a_worker_that_loses_its_lease_still_records_what_the_relay_takes() {
+    both(|posthorn| {
+        let relay = Relay::start();
+        begin(posthorn, &relay);
+        posthorn.setting("worker.lease", "1 s");
+        for (n, command) in [&["serve"][..], &["work", "--until-idle"]].iter().enumerate() {
+            relay.drip("DOT", Duration::from_millis(100), 1);
+            posthorn.leads(leads(&format!("L{n}"), 1));
+            let mut worker = posthorn.start(command);
+            relay.wait_for_mails(n + 1);
+            query(posthorn, "delete from worker");
+            let output = worker.wait();
+            assert_eq!(output.code, 4, "{command:?}: {output}");
+            assert!(output.stderr.contains("lease"), "{command:?}: {output}");
+            assert_eq!(
+                (in_state(posthorn, "sent"), in_state(posthorn, "sending")),
+                (n as i64 + 1, 0),
+                "{command:?}: {output}"
+            );
+        }
+        posthorn.audit_is_clean();
+    });
+}
+
+/// Under `hold` a mail is begun only with its mark, and marked only while it is the worker's own.
+#[test]
+fn a_mail_that_others_took_over_before_it_was_marked_is_not_sent() {
+    both(|posthorn| {
+        let relay = Relay::start();
+        begin(posthorn, &relay);
+        posthorn.setting("worker.in_doubt", "hold").setting("worker.connections", "1");
+        relay.drip("DOT", Duration::from_millis(100), 1);
+        posthorn.leads(leads("L", 10));
+        let mut server = posthorn.start(&["serve"]);
+        relay.wait_for_mails(1);
+        let far = wall_now().plus(Duration::from_secs(3600)).as_millis();
+        query(
+            posthorn,
+            &format!(
+                "update delivery set state = 'queued', owner = null, due_at = {far} where state = 'sending' and handed_over_at is null"
+            ),
+        );
+        let n_marked = 10 - in_state(posthorn, "queued");
+        assert!((1..10).contains(&n_marked), "{n_marked} were marked before the first reply");
+        server.until("the marked ones are out", || in_state(posthorn, "sent") == n_marked);
+        server.signal("TERM");
+        let output = server.wait();
+        assert_eq!(output.code, 0, "{output}");
+        assert_eq!(
+            (relay.mails().len() as i64, in_state(posthorn, "queued")),
+            (n_marked, 10 - n_marked)
+        );
+    });
+}
+
+#[test]
+fn a_row_that_no_claim_can_read_does_not_keep_outcomes_from_being_recorded() {
+    both(|posthorn| {
+        let relay = Relay::start();
+        begin(posthorn, &relay);
+        relay.refuse("RCPT", "451 4.3.0 later", 1);
+        posthorn.leads(leads("A", 1));
+        let mut server = posthorn.start(&["serve"]);
+        server.until("the first mail waits", || in_state(posthorn, "queued") == 1);
+        relay.drip("DOT", Duration::from_millis(100), 1);
+        posthorn.leads(leads("B", 1));
+        relay.wait_for_mails(1);
+        query(posthorn, "update delivery set leads = 'broken', due_at = 0 where state = 'queued'");
+        server.until("the mail that is out is recorded", || in_state(posthorn, "sent") == 1);
+        assert!(server_log(&mut server, "turn failed").contains("broken"));
+        query(posthorn, "update delivery set leads = '[]' where leads = 'broken'");
+        finish(posthorn, &mut server);
+    });
+}
+
+/// A mark that is missing says nothing where none was made.
+#[test]
+fn a_mail_of_a_worker_that_died_under_resend_is_held_under_hold() {
+    both(|posthorn| {
+        let relay = Relay::start();
+        begin(posthorn, &relay);
+        relay.fall_silent("DOT", 1);
+        posthorn.leads(leads("L", 1));
+        let mut server = posthorn.start(&["serve"]);
+        relay.wait_for_mails(1);
+        posthorn.setting("worker.in_doubt", "hold");
+        server.signal("HUP");
+        let log = server_log(&mut server, "not reloaded");
+        assert!(log.contains("worker.in_doubt"), "{log}");
+        server.kill();
+        end_leases(posthorn);
+        let mut next = posthorn.start(&["serve"]);
+        next.until("it is taken back", || in_state(posthorn, "sending") == 0);
+        finish(posthorn, &mut next);
+        assert_eq!((in_state(posthorn, "in_doubt"), relay.mails().len()), (1, 1));
     });
 }
 

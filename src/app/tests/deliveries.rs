@@ -152,18 +152,21 @@ fn a_mail_in_doubt_about_an_answered_lead_is_not_sent_again() {
     });
 }
 
-/// The worker died: `resend` queues at once and notes a possible repeat; `hold` asks whether the mail was being handed over.
+/// The worker died: `resend` queues at once and notes a possible repeat; `hold` asks whether the mail was being handed over, which only a worker
+/// that marks can tell: one that died under `resend` made no marks.
 #[test]
 fn what_a_dead_worker_held_comes_back() {
-    for (in_doubt, is_handed_over, state, is_repeat) in [
-        (InDoubt::Resend, false, State::Queued, true),
-        (InDoubt::Hold, false, State::Queued, false),
-        (InDoubt::Hold, true, State::InDoubt, false),
+    for (in_doubt, is_marking, is_handed_over, state, is_repeat) in [
+        (InDoubt::Resend, false, false, State::Queued, true),
+        (InDoubt::Resend, true, false, State::Queued, true),
+        (InDoubt::Hold, true, false, State::Queued, false),
+        (InDoubt::Hold, true, true, State::InDoubt, false),
+        (InDoubt::Hold, false, false, State::InDoubt, false),
     ] {
         both(async |mut portal| {
             portal.rules.in_doubt = in_doubt;
             let mut tx = portal.store.begin().await.expect("a transaction");
-            let epoch = insert_worker(&mut tx, "host:1", at(NOW), at("2026-03-02T09:00:15Z"))
+            let epoch = insert_worker(&mut tx, "host:1", at(NOW), at("2026-03-02T09:00:15Z"), is_marking)
                 .await
                 .expect("a worker");
             tx.commit().await.expect("a commit");

@@ -75,7 +75,7 @@ fn outcome(delivery: &Delivery, state: State, due_at: Timestamp) -> Outcome {
 
 async fn worker(store: &Store, alive_until: Timestamp) -> i64 {
     let mut tx = store.begin().await.expect("a transaction");
-    let epoch = insert_worker(&mut tx, "host:1", now(), alive_until).await.expect("a worker");
+    let epoch = insert_worker(&mut tx, "host:1", now(), alive_until, false).await.expect("a worker");
     tx.commit().await.expect("a commit");
     epoch
 }
@@ -97,7 +97,10 @@ fn an_outcome_of_a_worker_that_does_not_hold_the_delivery_changes_nothing() {
             record_outcomes(&mut tx, now(), second, &sent).await.expect("a write"),
             BTreeSet::new()
         );
-        mark_handed_over(&mut tx, now(), second, &[delivery.id]).await.expect("a write");
+        for (owner, expected) in [(second, BTreeSet::new()), (first, BTreeSet::from([delivery.id]))] {
+            let marked = mark_handed_over(&mut tx, now(), owner, &[delivery.id]).await.expect("a write");
+            assert_eq!(marked, expected, "only its own is marked");
+        }
         tx.commit().await.expect("a commit");
         assert_eq!(state_of(&store, delivery.id).await, (State::Sending, Some(first)));
 

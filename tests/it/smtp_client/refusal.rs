@@ -51,6 +51,26 @@ async fn a_refusal_is_typed_by_its_stage_and_costs_one_mail() {
     }
 }
 
+/// The code is what counts: of a text that is not even UTF-8 the rest is kept.
+#[tokio::test]
+async fn a_reply_in_latin_1_is_a_reply() {
+    let relay = smtp::Relay::start();
+    relay.speak_latin1();
+    relay.refuse("RCPT", "550 5.1.1 Empfänger unbekannt", 1);
+    relay.refuse("DOT", "250 2.0.0 für Ada angenommen", 1);
+    let mut connection = open(&relay).await;
+    let failed = send(&mut connection, "ada@contoso.example").await.unwrap_err();
+    let said = failed.reply.clone().unwrap();
+    assert_eq!(
+        (failed.stage, said.code, said.text.as_str()),
+        (Stage::RcptTo, 550, "5.1.1 Empf?nger unbekannt")
+    );
+    let accepted = send(&mut connection, "ada@contoso.example").await.unwrap();
+    assert_eq!((accepted.code, accepted.text.as_str()), (250, "2.0.0 f?r Ada angenommen"));
+    relay.refuse("CONNECT", "220 relay.test grüßt", 1);
+    open(&relay).await;
+}
+
 /// RFC 2920 §3.1: a server may answer 354 although it refused every recipient.
 #[tokio::test]
 async fn a_relay_that_wants_a_mail_for_nobody_gets_an_empty_one() {

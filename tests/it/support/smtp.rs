@@ -82,6 +82,9 @@ struct State {
     /// Every line that a client said, credentials included.
     lines: Vec<String>,
     n_connections: usize,
+    /// How many connections are taken at once.
+    n_open_max: Option<usize>,
+    speaks_latin1: bool,
     /// Connections that go on, by number.
     open: Vec<(usize, TcpStream)>,
     is_stopped: bool,
@@ -211,6 +214,16 @@ impl Relay {
 
     fn act(&self, place: &str, act: Act, times: usize) {
         self.state(|s| s.acts.push((place.to_owned(), act, times)));
+    }
+
+    /// Takes no more than `n` connections at once; further ones are told 421.
+    pub fn take_at_once(&self, n: usize) {
+        self.state(|s| s.n_open_max = Some(n));
+    }
+
+    /// Writes what it says in Latin-1.
+    pub fn speak_latin1(&self) {
+        self.state(|s| s.speaks_latin1 = true);
     }
 
     /// Forgets all misbehaviour that is left.
@@ -351,6 +364,13 @@ impl<'a> Conversation<'a> {
     }
 
     fn talk(&mut self) -> io::Result<()> {
+        let is_one_too_many = {
+            let state = self.shared.state.lock().unwrap();
+            state.n_open_max.is_some_and(|n| state.open.len() > n)
+        };
+        if is_one_too_many {
+            return self.say("421 4.7.0 too many connections");
+        }
         self.answer("CONNECT", "220 relay.test ready")?;
         loop {
             let mut line = String::new();
@@ -562,7 +582,13 @@ impl<'a> Conversation<'a> {
     }
 
     fn say(&mut self, reply: &str) -> io::Result<()> {
-        self.wire.get_mut().write_all(format!("{reply}\r\n").as_bytes())?;
+        let line = format!("{reply}\r\n");
+        let bytes = if self.shared.state.lock().unwrap().speaks_latin1 {
+            line.chars().map(|c| u8::try_from(c).unwrap()).collect()
+        } else {
+            line.into_bytes()
+        };
+        self.wire.get_mut().write_all(&bytes)?;
         self.wire.get_mut().flush()
     }
 }
