@@ -32,7 +32,7 @@ fn run(name: &str) -> (String, tempfile::TempDir) {
         .and_then(|listener| listener.local_addr())
         .expect("a free port")
         .port();
-    let mut script = String::from("set -eu\ntrap 'kill %1 2>/dev/null; wait' EXIT\n");
+    let mut script = String::from("set -eu\ntrap 'kill %1 2>/dev/null || true; wait' EXIT\n");
     let all = commands(&page);
     assert!(!all.is_empty(), "{name} has no commands");
     for command in all {
@@ -77,4 +77,30 @@ fn the_guide_to_integrate_leads_to_the_first_mail() {
     ] {
         assert!(out.contains(told), "{told} is not in\n{out}");
     }
+}
+
+#[test]
+fn the_guide_to_sign_mail_leads_to_a_signed_mail_and_its_record() {
+    if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("the guide was not run: there is no openssl");
+        return;
+    }
+    let (out, folder) = run("sign-mail.md");
+    for told in [
+        "posthorn-2026._domainkey.contoso.com",
+        "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;",
+        " d=contoso.com;",
+    ] {
+        assert!(out.contains(told), "{told} is not in\n{out}");
+    }
+    let public = Command::new("openssl")
+        .args(["pkey", "-in", "dkim.pem", "-pubout"])
+        .current_dir(folder.path())
+        .output()
+        .expect("openssl can be started");
+    let pem = String::from_utf8(public.stdout).expect("PEM");
+    let key: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    // Once as posthorn's record, once as openssl says it: the two agree.
+    assert!(out.contains(&format!("v=DKIM1; k=rsa; p={key}\n")), "{key} is not in\n{out}");
+    assert_eq!(out.matches(&key).count(), 2, "{out}");
 }

@@ -5,23 +5,37 @@ use serde_json::{Map, Value, json};
 use crate::cli::args::setup::{ConfigCheck, ConfigShow};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::session::signer;
 use crate::settings::{Mode, Settings, Transport};
 use crate::time::Timestamp;
 
 /// `config check`; a wrong configuration was refused before this is called.
 pub(crate) fn check(_: &ConfigCheck, ctx: &Context) -> Result<Exit, Failure> {
-    let missing: Vec<String> = ctx.loaded.missing_files().iter().map(ToString::to_string).collect();
+    let mut missing: Vec<String> = ctx.loaded.missing_files().iter().map(ToString::to_string).collect();
+    let record = match signer(ctx) {
+        Ok(signer) => signer.map(|signer| signer.record()),
+        Err(fault) => {
+            missing.push(fault.to_string());
+            None
+        }
+    };
     if !missing.is_empty() {
         return Err(Failure::input(missing.join("\n")));
     }
     let (file, notes) = (ctx.loaded.file(), ctx.loaded.notes());
-    ctx.out.json(&json!({ "file": file, "isRight": true, "notes": notes }));
+    let dkim = record.as_ref().map(|(name, text)| json!({ "record": name, "text": text }));
+    ctx.out
+        .json(&json!({ "file": file, "isRight": true, "notes": notes, "dkim": dkim }));
     match file {
         Some(file) => ctx.out.line(format_args!("{} is right.", file.display())),
         None => ctx.out.line("There is no configuration file; the defaults are in force."),
     }
     for line in meaning(ctx.settings(), ctx.now()) {
         ctx.out.line(line);
+    }
+    if let Some((name, text)) = record {
+        ctx.out.line("Mails are signed (DKIM). In the DNS the key is the TXT record");
+        ctx.out.line(format_args!("  {name}\n  {text}"));
     }
     for note in notes {
         ctx.out.line(format_args!("Note: {note}."));

@@ -15,6 +15,7 @@ use crate::cli::walk::walk;
 use crate::delivery::compose::Composer;
 use crate::delivery::preview::{Error as PreviewError, PreviewedMail, preview as preview_of};
 use crate::partner::PartnerId;
+use crate::settings::{Dkim, Settings};
 
 /// `digest list`
 pub(crate) async fn list(args: &DigestList, ctx: &Context) -> Result<Exit, Failure> {
@@ -131,7 +132,12 @@ pub(crate) async fn preview(args: &DigestPreview, ctx: &Context) -> Result<Exit,
 }
 
 async fn previewed(args: &DigestPreview, ctx: &Context, session: &Session) -> Result<Exit, Failure> {
-    let composer = Composer::new(ctx.settings(), &session.identity.message_id_key).map_err(Failure::input)?;
+    // A preview leaves nobody, and whoever looks at it need not be allowed to read the key.
+    let unsigned = Settings {
+        dkim: Dkim::default(),
+        ..ctx.settings().clone()
+    };
+    let composer = Composer::new(&unsigned, &session.identity.message_id_key)?;
     let preview = match preview_of(&session.store, session.now, &session.rules, &composer, &args.partner).await {
         Ok(preview) => preview,
         Err(PreviewError::App(error)) => return Err(error.into()),

@@ -233,7 +233,7 @@ async fn reload(
     let composer = match Composer::new(&settings, key) {
         Ok(composer) => Arc::new(composer),
         Err(error) => {
-            tracing::error!("configuration not reloaded, the old templates stay in force: {error}");
+            tracing::error!("configuration not reloaded, the old one stays in force: {error}");
             return;
         }
     };

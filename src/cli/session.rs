@@ -4,7 +4,9 @@ use crate::app::{self, Rules, database, links};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, wall_now};
-use crate::settings::{Mode, Transport};
+use crate::delivery::signing;
+use crate::mail::Signer;
+use crate::settings::{Fault, Mode, Transport};
 use crate::store::workers::is_embedded_locked;
 use crate::store::{self, Missing, Store, sqlite_path};
 use crate::time::Timestamp;
@@ -37,6 +39,8 @@ impl Session {
 
     /// Opens the database for a command that sends: one that is not live while the configuration says so is refused.
     pub(crate) async fn open_to_send(ctx: &Context) -> Result<Self, Failure> {
+        // Before a database is made or a lease begun: a key that does not sign is found at once, and with its place.
+        signer(ctx)?;
         let mut session = Self::open_or_make(ctx).await?;
         let mode = ctx.settings().mode.to_string();
         database::change_mode(&session.store, &mut session.identity, &mode, false).await?;
@@ -95,6 +99,17 @@ impl Session {
             ));
         }
         Ok(())
+    }
+}
+
+/// Reads the key that mails are signed with, if they are to be.
+pub(crate) fn signer(ctx: &Context) -> Result<Option<Signer>, Fault> {
+    signing::signer(&ctx.settings().dkim).map_err(|wrong| ctx.loaded.fault("dkim.key_file", wrong.to_string()))
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::input(fault)
     }
 }
 

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use crate::app::Rules;
 use crate::app::claim::Letter;
 use crate::delivery::told::Told;
+use crate::delivery::{Error, signing};
 use crate::lead::Lead;
 use crate::lead::model::Urgency;
 use crate::link::{Claim, Purpose};
-use crate::mail::{self, Attachment, Outgoing};
+use crate::mail::{self, Attachment, Outgoing, Signer};
 use crate::outbox::Kind;
 use crate::partner::{EmailAddress, Zone};
 use crate::policy::action::deep_link;
@@ -21,6 +22,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Composer {
     templates: Set,
+    signer: Option<Signer>,
     settings: Settings,
     message_id_key: Vec<u8>,
     message_id_domain: String,
@@ -48,14 +50,15 @@ pub enum NoMail {
 }
 
 impl Composer {
-    /// Loads the templates and takes the settings.
+    /// Loads the templates and the key of the signature, and takes the settings.
     ///
     /// # Errors
-    /// A template is wrong.
-    pub fn new(settings: &Settings, message_id_key: &[u8]) -> Result<Self, crate::template::Error> {
+    /// A template or the key is wrong.
+    pub fn new(settings: &Settings, message_id_key: &[u8]) -> Result<Self, Error> {
         let domain = mail::domain_of(settings.mail.from.address()).unwrap_or_else(|| settings.mail.from.domain().to_owned());
         Ok(Self {
             templates: Set::load(settings.templates.dir.as_deref())?,
+            signer: signing::signer(&settings.dkim)?,
             settings: settings.clone(),
             rules: Rules::from_settings(settings),
             message_id_key: message_id_key.to_vec(),
@@ -124,7 +127,10 @@ impl Composer {
             attachments: attachment.into_iter().collect(),
             extra_headers: Vec::new(),
         };
-        let bytes = mail::build(&outgoing).map_err(|error| unwritable(error.to_string()))?;
+        let mut bytes = mail::build(&outgoing).map_err(|error| unwritable(error.to_string()))?;
+        if let Some(signer) = &self.signer {
+            signing::sign(signer, &mut bytes).map_err(unwritable)?;
+        }
         Ok(Composed { to, message_id, bytes })
     }
 

@@ -14,6 +14,7 @@ pub mod pages;
 pub mod post;
 pub mod preview;
 mod senders;
+pub mod signing;
 mod told;
 pub mod worker;
 
@@ -29,6 +30,9 @@ pub enum Error {
     /// A password or secret cannot be read.
     #[error(transparent)]
     Secret(#[from] crate::settings::secret::Error),
+    /// The key that mails are signed with is wrong.
+    #[error("dkim.key_file: {0}")]
+    Dkim(#[from] signing::KeyFault),
     /// The Action Center is set up wrongly.
     #[error(transparent)]
     Post(#[from] crate::action_center::PosterError),

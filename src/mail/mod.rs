@@ -6,13 +6,15 @@
 //! **Invariants:**
 //! - the same [`Outgoing`] gives the same bytes: no clock, no random boundary, so that a repeat is recognised everywhere;
 //! - no field of a mail can add a header, an address or a line of its own;
+//! - a signature covers the bytes that leave, and is the same for the same mail and key;
 //! - a reply is typed by its stage; `in_doubt` is set exactly when the final dot has left us and no reply came;
 //! - a refused recipient costs the recipient, not the connection;
 //! - nothing believed after STARTTLS was heard before it.
 //!
-//! **Not here:** whose fault a reply is (`outbox::reply`), retries, pacing and the pool of kept connections (`delivery`).
+//! **Not here:** where the key of a signature is read (`delivery::signing`), whose fault a reply is (`outbox::reply`), retries, pacing and the pool of kept connections (`delivery`).
 
 mod answer;
+mod dkim;
 mod encode;
 mod failed;
 mod maildir;
@@ -22,6 +24,7 @@ mod smtp;
 mod stream;
 mod tls;
 
+pub use dkim::{KeyError, Signer};
 pub use failed::{Cause, Failed};
 pub use maildir::Maildir;
 pub use message::{Attachment, Error, Outgoing, build, domain_of, message_id};

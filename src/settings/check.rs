@@ -2,7 +2,7 @@
 
 use crate::settings::http::{Http, TokenHash};
 use crate::settings::read::{Fault, Origins};
-use crate::settings::tables::{EXAMPLE_FROM, EXAMPLE_URL, Mode, Relay, Settings, Tls, Transport};
+use crate::settings::tables::{Dkim, EXAMPLE_FROM, EXAMPLE_URL, Mode, Relay, Settings, Tls, Transport};
 
 /// Returns the faults of settings that are each right by themselves.
 pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
@@ -36,6 +36,7 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
             _ => (),
         }
     }
+    check_dkim(&settings.dkim, &mut fault);
     match (&settings.action_center.url, &settings.action_center.secret_file) {
         (Some(_), None) => fault("action_center.url", "needs action_center.secret_file: every post is signed"),
         (None, Some(_)) => fault("action_center.secret_file", "needs action_center.url: without it nothing is posted"),
@@ -55,6 +56,26 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
     }
     check_http(&settings.http, &mut fault);
     faults
+}
+
+/// Refuses a signature of which only a part is set.
+fn check_dkim(dkim: &Dkim, fault: &mut impl FnMut(&str, &str)) {
+    let keys = [
+        ("dkim.domain", dkim.domain.is_some()),
+        ("dkim.selector", dkim.selector.is_some()),
+        ("dkim.key_file", dkim.key_file.is_some()),
+    ];
+    let named = |wanted: bool| keys.iter().filter(move |(_, is_set)| *is_set == wanted).map(|(key, _)| *key);
+    let missing: Vec<&str> = named(false).collect();
+    if let Some(first) = named(true).next().filter(|_| !missing.is_empty()) {
+        fault(
+            first,
+            &format!(
+                "needs {}: mails are signed where all three are set; set all, or none",
+                missing.join(" and ")
+            ),
+        );
+    }
 }
 
 fn check_http(http: &Http, fault: &mut impl FnMut(&str, &str)) {
@@ -127,6 +148,7 @@ pub(crate) fn notes(settings: &Settings) -> Vec<String> {
     if settings.http.public_url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
         notes.push("http.public_url does not begin with https://: mail programs then offer no button to unsubscribe (RFC 8058)".into());
     }
+    notes.extend(note_of_alignment(settings));
     for relay in &settings.smtp.relays {
         notes.extend(note_of(relay));
     }
@@ -135,6 +157,23 @@ pub(crate) fn notes(settings: &Settings) -> Vec<String> {
             .push("policy.remind_before is not shorter than policy.expire_after: only leads with an expiry of their own are marked".into());
     }
     notes
+}
+
+/// A signature counts for the sender whom the reader sees only where the two belong together (RFC 7489 §3.1.1). Which names belong to one organization is a
+/// list that others keep (publicsuffix.org); a name at or below `dkim.domain` needs none.
+fn note_of_alignment(settings: &Settings) -> Option<String> {
+    let domain = ascii(settings.dkim.domain.as_deref()?);
+    let from = ascii(settings.mail.from.domain());
+    let is_aligned = from
+        .strip_suffix(&domain)
+        .is_some_and(|above| above.is_empty() || above.ends_with('.'));
+    (!is_aligned).then(|| {
+        format!("mail.from is of {from}, which is neither dkim.domain {domain} nor below it: DMARC may pass over the signature (RFC 7489)")
+    })
+}
+
+fn ascii(domain: &str) -> String {
+    idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned())
 }
 
 fn note_of(relay: &Relay) -> Option<String> {

@@ -66,6 +66,11 @@ impl Loaded {
         check::notes(&self.settings)
     }
 
+    /// Says of a key what only its room finds out, with the place where it was set.
+    pub fn fault(&self, key: &str, message: impl Into<String>) -> Fault {
+        self.origins.fault(key, message)
+    }
+
     /// Looks for the files that settings name but that are read only when they are needed.
     pub fn missing_files(&self) -> Vec<Fault> {
         let settings = &self.settings;
@@ -510,6 +515,8 @@ mod tests {
         let relay = |entry: &str| {
             format!("[portal]\nlead_desk = \"a@b.example\"\n[mail]\ntransport = \"smtp\"\n[smtp]\nrelays = [{{ host = \"r\", {entry} }}]")
         };
+        let signed =
+            |domain: &str, from: &str| format!("[mail]\nfrom = {from:?}\n[dkim]\ndomain = {domain:?}\nselector = \"s\"\nkey_file = \"k\"");
         for (text, notes) in [
             (relay("port = 465"), &["mail.from", "portal.lead_url", "implicit"][..]),
             (
@@ -525,6 +532,12 @@ mod tests {
                 "[portal]\nlead_desk = \"a@b.example\"\n[http]\npublic_url = \"http://mail.portal.example\"".into(),
                 &["RFC 8058"],
             ),
+            (signed("contoso.com", "leads@contoso.com"), &["portal.lead_desk"]),
+            (signed("Contoso.com", "leads@mail.contoso.COM"), &["portal.lead_desk"]),
+            (signed("xn--bcher-kva.example", "leads@bücher.example"), &["portal.lead_desk"]),
+            (signed("contoso.com", "leads@notcontoso.com"), &["portal.lead_desk", "RFC 7489"]),
+            (signed("mail.contoso.com", "leads@contoso.com"), &["portal.lead_desk", "RFC 7489"]),
+            (signed("contoso.com", "leads@fabrikam.com"), &["portal.lead_desk", "contoso.com"]),
         ] {
             let said = load_text(&text, &[]).expect("right").notes();
             assert!(

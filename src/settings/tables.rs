@@ -10,7 +10,7 @@ use crate::partner::EmailAddress;
 use crate::policy::Policy;
 use crate::settings::http::Http;
 use crate::settings::keys::{Table, Visitor};
-use crate::settings::values::{has_id, is_language, is_one_of_each, is_web_address};
+use crate::settings::values::{has_id, is_domain, is_language, is_one_of_each, is_selector, is_web_address};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,6 +30,8 @@ pub struct Settings {
     pub mail: Mail,
     /// The relays of the transport `smtp`.
     pub smtp: Smtp,
+    /// How mails are signed.
+    pub dkim: Dkim,
     /// What decisions read. Its `locale` is `mail.locale`.
     pub policy: Policy,
     /// Where action items are posted.
@@ -51,6 +53,7 @@ impl Table for Settings {
         v.table("database", &mut self.database);
         v.table("mail", &mut self.mail);
         v.table("smtp", &mut self.smtp);
+        v.table("dkim", &mut self.dkim);
         v.table("policy", &mut self.policy);
         v.table("action_center", &mut self.action_center);
         v.table("http", &mut self.http);
@@ -325,6 +328,27 @@ impl Table for Relay {
         v.key("username", &mut self.username);
         v.key("password_file", &mut self.password_file);
         v.bounded("connections", &mut self.connections, 1..=200);
+    }
+}
+
+/// Table `dkim`: all three keys are set, or none.
+#[derive(Clone, Debug, Default)]
+pub struct Dkim {
+    /// Whose signature it is (`d=`).
+    pub domain: Option<String>,
+    /// Which of the domain's keys (`s=`).
+    pub selector: Option<String>,
+    /// The file that holds the private key (PEM).
+    pub key_file: Option<PathBuf>,
+}
+
+impl Table for Dkim {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.checked("domain", &mut self.domain, |domain| domain.as_deref().map_or(Ok(()), is_domain));
+        v.checked("selector", &mut self.selector, |selector| {
+            selector.as_deref().map_or(Ok(()), is_selector)
+        });
+        v.key("key_file", &mut self.key_file);
     }
 }
 

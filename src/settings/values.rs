@@ -315,6 +315,39 @@ pub(crate) fn has_id(url: &str) -> Result<(), String> {
     ))
 }
 
+/// Refuses what cannot be a domain of one's own in the DNS.
+pub(crate) fn is_domain(domain: &str) -> Result<(), String> {
+    let ascii = idna::domain_to_ascii(domain).unwrap_or_default();
+    if ascii.contains('.') && has_dns_labels(&ascii) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is not a domain such as \"contoso.com\"",
+        found(&Value::String(domain.into()))
+    ))
+}
+
+/// Refuses what cannot stand before `._domainkey` (RFC 6376 §3.1).
+pub(crate) fn is_selector(selector: &str) -> Result<(), String> {
+    if has_dns_labels(selector) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is not a selector such as \"posthorn-2026\": letters, digits, hyphens and dots",
+        found(&Value::String(selector.into()))
+    ))
+}
+
+fn has_dns_labels(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
 /// Refuses what cannot be a BCP 47 language tag.
 pub(crate) fn is_language(tag: &str) -> Result<(), String> {
     let mut parts = tag.split('-');
@@ -406,6 +439,31 @@ mod tests {
             let read = DatabaseUrl::read(&Value::String(url.into()));
             assert_eq!(read.is_ok(), is_right, "{url}");
             assert!(!format!("{read:?}").contains("hush"), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_domain_and_a_selector_are_names_of_the_dns() {
+        let long = "a".repeat(64);
+        for (name, is_domain_right, is_selector_right) in [
+            ("contoso.com", true, true),
+            ("Mail.Contoso.com", true, true),
+            ("bücher.example", true, false),
+            ("contoso", false, true),
+            ("posthorn-2026", false, true),
+            ("2026.posthorn", true, true),
+            ("", false, false),
+            ("contoso.com.", false, false),
+            (".contoso.com", false, false),
+            ("contoso..com", false, false),
+            ("-a.example", false, false),
+            ("a b.example", false, false),
+            ("a;d=b.example", false, false),
+            ("leads@contoso.com", false, false),
+            (&format!("{long}.example"), false, false),
+        ] {
+            assert_eq!(is_domain(name).is_ok(), is_domain_right, "domain {name:?}");
+            assert_eq!(is_selector(name).is_ok(), is_selector_right, "selector {name:?}");
         }
     }
 

@@ -8,6 +8,7 @@ mod api;
 mod audit;
 mod crash;
 mod disk_full;
+mod dkim;
 mod doors;
 mod explain;
 mod health;

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod database;
+pub mod dkim;
 pub mod http;
 pub mod inside;
 pub mod ledger;
