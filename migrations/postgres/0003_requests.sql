@@ -25,5 +25,7 @@ create table known_resource (
 );
 -- index: resources.claim, resources.next_due, resources.count_known
 create index known_resource_due on known_resource (due_at) where state = 'known';
+-- index: resources.forget
+create index known_resource_settled on known_resource (known_at) where state <> 'known';
 -- index: resources.of_id
 create index known_resource_by_id on known_resource (resource_id);

@@ -19,6 +19,7 @@ use crate::store::leads::{StateChange, find_lead, update_states};
 use crate::store::notices::{NewNotice, insert_notices};
 use crate::store::partners::lock_partners;
 use crate::store::{Store, Tx};
+use crate::tag::IfMatch;
 use crate::time::Timestamp;
 
 /// What a partner says of a deal (`R-ACCEPT`); what is `None` or empty says nothing.
@@ -134,7 +135,7 @@ impl Action {
     }
 }
 
-/// Answers a lead, and returns it as it is then. With a tag ([`Lead::tag`]) only if the lead is still what whoever answers has seen.
+/// Answers a lead, and returns it as it is then. With tags ([`Lead::tag`]) only if the lead is still what whoever answers has seen.
 ///
 /// # Errors
 /// There is no such lead, its stage forbids the answer, it has changed, the terms make no sense, or the database cannot record it.
@@ -144,7 +145,7 @@ pub async fn answer(
     rules: &Rules,
     id: &LeadId,
     action: &Action,
-    if_match: Option<&str>,
+    if_match: &IfMatch,
     by: Option<&str>,
 ) -> Result<Lead, Error> {
     let mut tx = store.begin().await?;
@@ -155,7 +156,7 @@ pub async fn answer(
     // Read again: whoever held the lock may have moved it.
     let mut lead = find_lead(&mut tx, id).await?.ok_or_else(unknown)?;
     refuse(now, &lead, action)?;
-    if if_match.is_some_and(|tag| tag != lead.tag()) {
+    if !if_match.fits(Some(&lead.tag())) {
         return Err(Error::Stale(format!(
             "lead {id} has changed since it was read; read it again, and answer what it says then"
         )));

@@ -18,7 +18,7 @@ use crate::store::suppressions::find_suppression;
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
 
-/// How often a lead may be sent on: a team, and no mailing list.
+/// How often a lead may be sent on, or tried to: a team, and no mailing list.
 pub const FORWARDS_MAX: i64 = 5;
 /// Mails about one lead to one address that are looked at.
 const MAILS_MAX: i64 = 20;
@@ -30,10 +30,8 @@ pub enum Forwarded {
     Queued,
     /// The address has the lead, or is about to.
     ToldAlready,
-    /// Mail to the address comes back.
+    /// Mail cannot be sent to the address: it comes back, or is not wanted. Which one is not told: whoever has a link could ask about any address.
     Unreachable,
-    /// The address does not want mails about this partner's leads.
-    Unwanted,
     /// The lead was sent on often enough.
     TooOften,
 }
@@ -59,19 +57,25 @@ pub async fn forward(store: &Store, now: Timestamp, id: &LeadId, forward: &Forwa
     }
     let mut known = Known::default();
     known.read_more(&mut tx, &partners).await?;
-    if find_suppression(&mut tx, &forward.address).await?.is_some() {
-        return Ok(Forwarded::Unreachable);
-    }
-    if known.silence_of(&partner_id, &forward.address).is_some() {
-        return Ok(Forwarded::Unwanted);
-    }
     if is_told(&mut tx, id, forward).await? {
         return Ok(Forwarded::ToldAlready);
     }
     if count_forwards(&mut tx, id).await? >= FORWARDS_MAX {
         return Ok(Forwarded::TooOften);
     }
-    if !insert_forward(&mut tx, now, &partner_id, id, forward).await? {
+    let refusal = match find_suppression(&mut tx, &forward.address).await? {
+        Some(_) => Some(format!("{} is suppressed", forward.address)),
+        None => known
+            .silence_of(&partner_id, &forward.address)
+            .map(|silence| format!("{} {}", forward.address, silence.as_str())),
+    };
+    if let Some(why) = refusal {
+        // It counts as one of the few, so that nobody asks about many.
+        insert_forward(&mut tx, now, &partner_id, id, forward, Some(&why)).await?;
+        tx.commit().await?;
+        return Ok(Forwarded::Unreachable);
+    }
+    if !insert_forward(&mut tx, now, &partner_id, id, forward, None).await? {
         return Ok(Forwarded::ToldAlready);
     }
     let event = format!("sent on to {} by {}", forward.address, forward.by);

@@ -16,6 +16,7 @@ use crate::store::deliveries::Delivery;
 use crate::store::leads::find_lead;
 use crate::store::notices::Forward;
 use crate::store::partners::find_partners;
+use crate::tag::IfMatch;
 use crate::time::Timestamp;
 
 /// What a link asks about.
@@ -109,7 +110,7 @@ pub async fn reply(store: &Store, now: Timestamp, rules: &Rules, token: &str, re
                 notes,
                 ..Terms::default()
             };
-            answered(answer(store, now, rules, &id, &Action::Accept(terms), None, by).await)?
+            answered(answer(store, now, rules, &id, &Action::Accept(terms), &IfMatch::Unsaid, by).await)?
         }
         Reply::Decline { reason, notes } => {
             let decline = Action::Decline {
@@ -117,7 +118,7 @@ pub async fn reply(store: &Store, now: Timestamp, rules: &Rules, token: &str, re
                 notes,
                 notify_customer: true,
             };
-            answered(answer(store, now, rules, &id, &decline, None, by).await)?
+            answered(answer(store, now, rules, &id, &decline, &IfMatch::Unsaid, by).await)?
         }
         Reply::Forward { address, name } => {
             let wish = Forward {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::app::Error;
-use crate::app::explain::Decision;
+use crate::app::explain::{Decision, decisions};
 use crate::app::page::{Cursor, Page, key_or, one_more};
 use crate::lead::{Lead, LeadId, Stage};
 use crate::partner::PartnerId;
@@ -68,7 +68,7 @@ pub async fn find(store: &Store, id: &LeadId, partner: Option<&PartnerId>) -> Re
 pub async fn history(store: &Store, id: &LeadId, partner: Option<&PartnerId>) -> Result<Vec<Decision>, Error> {
     find(store, id, partner).await?;
     let mut tx = store.read().await?;
-    Ok(list_of_lead(&mut tx, id).await?.into_iter().map(Decision::from).collect())
+    Ok(decisions(list_of_lead(&mut tx, id).await?, partner))
 }
 
 /// Says that there is no such lead.

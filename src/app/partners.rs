@@ -17,6 +17,7 @@ use crate::store::history::insert_history;
 use crate::store::items::{NewItem, put_items, settle_items};
 use crate::store::partners::{find_address_books, find_partners, lock_partners};
 use crate::store::{self, Store, Tx, retried};
+use crate::tag::IfMatch;
 use crate::time::Timestamp;
 
 /// Partners a transaction takes in at most.
@@ -62,7 +63,7 @@ async fn put_once(store: &Store, now: Timestamp, rules: &Rules, partners: &[Part
     Ok(answers)
 }
 
-/// Replaces one partner's record; with a tag ([`Partner::tag`]) only if the record is still the one that whoever writes has seen.
+/// Replaces one partner's record; with tags ([`Partner::tag`]) only if the record is still the one that whoever writes has seen.
 ///
 /// # Errors
 /// The record has changed or is not there, or the database cannot record it; then it was not replaced.
@@ -71,12 +72,12 @@ pub async fn put_one(
     now: Timestamp,
     rules: &Rules,
     partner: &Partner,
-    if_match: Option<&str>,
+    if_match: &IfMatch,
     by: Option<&str>,
 ) -> Result<Put, Error> {
     let mut tx = store.begin().await?;
     let ids = BTreeSet::from([partner.id.clone()]);
-    if if_match.is_some() && find_partners(&mut tx, &ids).await?.is_empty() {
+    if !if_match.fits(None) && find_partners(&mut tx, &ids).await?.is_empty() {
         return Err(stale(&partner.id));
     }
     lock_partners(&mut tx, &ids).await?;
@@ -93,11 +94,11 @@ pub async fn put_one(
     Ok(answer)
 }
 
-fn demand_seen(id: &PartnerId, known: Option<&Partner>, if_match: Option<&str>) -> Result<(), Error> {
-    match if_match {
-        Some(tag) if known.is_none_or(|known| known.tag() != tag) => Err(stale(id)),
-        Some(_) | None => Ok(()),
+fn demand_seen(id: &PartnerId, known: Option<&Partner>, if_match: &IfMatch) -> Result<(), Error> {
+    if if_match.fits(known.map(Partner::tag).as_deref()) {
+        return Ok(());
     }
+    Err(stale(id))
 }
 
 fn stale(id: &PartnerId) -> Error {
@@ -203,7 +204,7 @@ pub async fn set_preferred_email(
     rules: &Rules,
     id: &PartnerId,
     preferred: Option<Mailbox>,
-    if_match: Option<&str>,
+    if_match: &IfMatch,
     by: Option<&str>,
 ) -> Result<Partner, Error> {
     let unknown = || {

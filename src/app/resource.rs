@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::app::{Error, Rules};
 use crate::store::Store;
-use crate::store::resources::{Resource, claim_resources, next_due, note_resource, retry_resource, settle_resource};
+use crate::store::resources::{Resource, claim_resources, forget_resources, next_due, note_resource, retry_resource, settle_resource};
 use crate::time::Timestamp;
 
 /// Resources that are fetched at once: a portal's API is a web application, and its answers lie in memory.
@@ -13,6 +13,8 @@ pub const FETCHES_MAX: i64 = 8;
 const ABANDONED_AFTER: Duration = Duration::from_secs(120);
 /// How long a resource is tried that cannot be fetched.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2 * 24 * 3600);
+/// How long it is told how a fetch went: as long as somebody may ask why a lead is not here.
+const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How a fetch went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +33,13 @@ pub fn resource_id(uri: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Notes that something has happened to a resource.
+/// Notes that something has happened to a resource, and forgets a few of which nothing was heard for long.
 ///
 /// # Errors
 /// The database cannot record it.
 pub async fn note(store: &Store, now: Timestamp, uri: &str, event_name: &str) -> Result<(), Error> {
     let mut tx = store.begin().await?;
+    forget_resources(&mut tx, now.minus(KEPT_FOR)).await?;
     note_resource(&mut tx, now, uri, resource_id(uri), event_name).await?;
     Ok(tx.commit().await?)
 }

@@ -36,8 +36,12 @@ pub(super) async fn write_updates<'a>(
     for record in records {
         let Some(mut lead) = existing.remove(&record.id) else { continue };
         if lead.partner_id != record.partner_id {
-            let expected = format!("{}, the partner whose lead {} is", lead.partner_id, lead.id);
-            let fault = Fault::wrong("organizationId", &record.partner_id.as_str().into(), expected);
+            // Whose it is does not concern whoever sends it: `explain` tells ops.
+            let fault = Fault::wrong(
+                "organizationId",
+                &record.partner_id.as_str().into(),
+                "the partner whose lead this is",
+            );
             outcomes.insert(&record.id, Outcome::Rejected(vec![fault]));
             continue;
         }

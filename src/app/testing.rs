@@ -28,6 +28,7 @@ use crate::store::history::list_of_lead;
 use crate::store::items::{Item, list_items};
 use crate::store::leads::{find_lead, list_of_partner};
 use crate::store::{Store, notices, testing};
+use crate::tag::IfMatch;
 use crate::time::Timestamp;
 
 /// The worker of these tests.
@@ -204,7 +205,7 @@ impl Portal {
     }
 
     pub(crate) async fn answer(&self, now: &str, id: &str, action: Action) -> Result<Lead, Error> {
-        answer(&self.store, at(now), &self.rules, &LeadId::new(id), &action, None, None).await
+        answer(&self.store, at(now), &self.rules, &LeadId::new(id), &action, &IfMatch::Unsaid, None).await
     }
 
     pub(crate) async fn accept(&self, now: &str, id: &str) {

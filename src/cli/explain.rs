@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// `explain`
 pub(crate) async fn explain(args: &Explain, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
-    let stories = tell(&session.store, session.now, wall_now(), &session.rules, &args.what).await;
+    let stories = tell(&session.store, session.now, wall_now(), &session.rules, &args.what, None).await;
     session.store.close().await;
     ctx.out
         .one(&stories?, |stories| page(stories, &args.what, &session.identity.mode, session.now));

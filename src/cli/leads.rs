@@ -15,6 +15,7 @@ use crate::cli::walk::walk;
 use crate::lead::kind::Kind;
 use crate::lead::{Lead, LeadId};
 use crate::policy::channel::Channel;
+use crate::tag::IfMatch;
 use crate::time::{LocalDay, Timestamp};
 
 /// `leads list`
@@ -94,7 +95,16 @@ pub(crate) async fn edit(args: &Edit, ctx: &Context) -> Result<Exit, Failure> {
 
 async fn say(id: &LeadId, action: Action, by: &By, done: &str, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
-    let lead = answer(&session.store, session.now, &session.rules, id, &action, None, by.by.as_deref()).await?;
+    let lead = answer(
+        &session.store,
+        session.now,
+        &session.rules,
+        id,
+        &action,
+        &IfMatch::Unsaid,
+        by.by.as_deref(),
+    )
+    .await?;
     session.store.close().await;
     ctx.out.one(&lead.show(session.now), |_| format!("Lead {id} {done}."));
     ctx.out.note(match action {

@@ -15,6 +15,7 @@ use crate::intake::batch::{Batches, Flow};
 use crate::intake::file::{self, Item, Records};
 use crate::partner::record::Mailbox;
 use crate::partner::{Partner, PartnerId};
+use crate::tag::IfMatch;
 
 /// `partners import`
 pub(crate) async fn import(args: &PartnersImport, ctx: &Context) -> Result<Exit, Failure> {
@@ -123,7 +124,7 @@ async fn put_all(
 async fn prefer(id: &PartnerId, preferred: Option<Mailbox>, ctx: &Context) -> Result<(), Failure> {
     let session = Session::open(ctx).await?;
     let now = json!({ "id": id, "preferredEmails": preferred.iter().collect::<Vec<_>>() });
-    set_preferred(&session.store, session.now, &session.rules, id, preferred, None, None).await?;
+    set_preferred(&session.store, session.now, &session.rules, id, preferred, &IfMatch::Unsaid, None).await?;
     session.store.close().await;
     ctx.out.json(&now);
     Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +92,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         identity: Arc::new(session.identity.clone()),
         wake: wake.clone(),
         intake,
+        streams: Arc::new(Semaphore::new(http::STREAMS_READ_MAX)),
         stop: stop.clone(),
         metrics: metrics.clone(),
     };

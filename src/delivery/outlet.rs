@@ -10,6 +10,7 @@ use crate::app::record::TryResult;
 use crate::delivery::Error;
 use crate::delivery::compose::Composed;
 use crate::mail::{Cause, Connection, Failed, Maildir, Relay, Tls};
+use crate::partner::EmailAddress;
 use crate::settings::{self, Mode, Settings, Transport, secret};
 
 /// How long a relay that could not be opened is not asked again: a batch behind it fails at once instead of knocking 500 times.
@@ -197,14 +198,12 @@ impl Relays {
             };
             relays.push(relay);
         }
-        let from = settings
-            .mail
-            .envelope_from
-            .as_ref()
-            .map_or(settings.mail.from.address(), |from| from.as_str());
+        let from = settings.mail.from.address();
+        // In ASCII (IDNA), as the header has it: a relay need not know of SMTPUTF8 for a domain's sake.
+        let bounces_to: Option<EmailAddress> = settings.mail.envelope_from.clone().or_else(|| from.parse().ok());
         Ok(Self {
             relays,
-            envelope_from: from.to_owned(),
+            envelope_from: bounces_to.map_or_else(|| from.to_owned(), |to| to.as_str().to_owned()),
             failure: Mutex::default(),
             n_open: Arc::default(),
             opening: RwLock::default(),

@@ -15,6 +15,7 @@ use crate::http::schema::LeadResource;
 use crate::http::{Caller, Site};
 use crate::lead::LeadId;
 use crate::settings::Scope;
+use crate::tag;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
@@ -73,7 +74,7 @@ impl From<Outcome> for Terms {
 ///
 /// With the deal's terms, all of which may be left out and edited later. Scope: portal.
 #[utoipa::path(post, path = "/leads/{id}/accept", operation_id = "acceptLead", tag = "answers",
-    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body(content = Option<Terms>, description = "The deal's terms"),
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn accept(
@@ -90,7 +91,7 @@ async fn accept(
 ///
 /// The customer is asked to choose another partner, unless nobody wants that. Scope: portal.
 #[utoipa::path(post, path = "/leads/{id}/decline", operation_id = "declineLead", tag = "answers",
-    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body = Declined,
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn decline(
@@ -112,7 +113,7 @@ async fn decline(
 ///
 /// Scope: portal.
 #[utoipa::path(post, path = "/leads/{id}/won", operation_id = "winLead", tag = "answers",
-    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body(content = Option<Outcome>, description = "The final value, and why"),
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn won(
@@ -129,7 +130,7 @@ async fn won(
 ///
 /// Scope: portal.
 #[utoipa::path(post, path = "/leads/{id}/lost", operation_id = "loseLead", tag = "answers",
-    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body(content = Option<Outcome>, description = "The final value, and why"),
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn lost(
@@ -146,7 +147,7 @@ async fn lost(
 ///
 /// What is left out or null stays as it is. Scope: portal.
 #[utoipa::path(patch, path = "/leads/{id}", operation_id = "editLead", tag = "answers",
-    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body = Terms,
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn edit(
@@ -159,13 +160,13 @@ async fn edit(
     say(&site, &caller, id, &Action::Edit(terms), tag).await
 }
 
-async fn say(site: &Site, caller: &Caller, id: String, action: &Action, tag: Option<String>) -> Result<Tagged<Value>, Problem> {
+async fn say(site: &Site, caller: &Caller, id: String, action: &Action, tag: tag::IfMatch) -> Result<Tagged<Value>, Problem> {
     caller.may(&[Scope::Portal])?;
     let id = LeadId::new(id);
     // A lead stays its partner's for good: whose it is needs no lock.
     leads::find(&site.store, &id, caller.partner()).await?;
     let now = site.now();
-    let lead = answer(&site.store, now, &site.rules(), &id, action, tag.as_deref(), Some(caller.who())).await?;
+    let lead = answer(&site.store, now, &site.rules(), &id, action, &tag, Some(caller.who())).await?;
     Ok(Tagged {
         tag: lead.tag(),
         value: lead.show(now),

@@ -41,11 +41,8 @@ async fn explain(State(site): State<Site>, caller: Caller, Query(wanted): Query<
             "nothing is named so; name a lead, a partner or an address",
         ));
     }
-    let stories = tell(&site.store, site.now(), wall_now(), &site.rules(), &wanted.what).await?;
-    Ok(Json(match caller.partner() {
-        Some(partner) => stories.limited_to(partner, &wanted.what)?,
-        None => stories,
-    }))
+    let stories = tell(&site.store, site.now(), wall_now(), &site.rules(), &wanted.what, caller.partner()).await?;
+    Ok(Json(stories))
 }
 
 /// Closes the books.

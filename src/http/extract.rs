@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clean::clean_text;
 use crate::http::problem::Problem;
+use crate::tag;
 
 /// The values in a path.
 #[derive(Debug)]
@@ -23,9 +24,9 @@ pub struct Query<T>(pub T);
 #[derive(Debug)]
 pub struct JsonOrNothing<T>(pub T);
 
-/// The tag of what the caller has seen (`If-Match`); `None` where he does not say.
+/// What the caller has seen (`If-Match`).
 #[derive(Debug)]
-pub struct IfMatch(pub Option<String>);
+pub struct IfMatch(pub tag::IfMatch);
 
 /// An answer with its tag (`ETag`).
 #[derive(Debug)]
@@ -121,18 +122,20 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut sent = parts.headers.get_all(header::IF_MATCH).iter();
-        let Some(value) = sent.next() else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or_default().trim();
-        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        match quoted.filter(|tag| !tag.contains('"')) {
-            Some(tag) if sent.next().is_none() => Ok(Self(Some(tag.to_owned()))),
-            // A weak tag never matches (RFC 9110, 13.1.1).
-            None if text.starts_with("W/\"") => Ok(Self(Some(text.to_owned()))),
-            Some(_) | None => Err(Problem::unreadable(
-                "If-Match takes one ETag, in quotation marks as it was answered",
-            )),
+        // Several headers are one list (RFC 9110 §5.3).
+        let sent: Vec<&str> = parts
+            .headers
+            .get_all(header::IF_MATCH)
+            .iter()
+            .map(|value| value.to_str().unwrap_or_default())
+            .collect();
+        if sent.is_empty() {
+            return Ok(Self(tag::IfMatch::Unsaid));
         }
+        let seen = tag::IfMatch::parse(&sent.join(","));
+        let wrong =
+            || Problem::unreadable("If-Match takes ETags, in quotation marks as they were answered and with commas between them, or *");
+        seen.map(Self).ok_or_else(wrong)
     }
 }
 

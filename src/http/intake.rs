@@ -11,6 +11,7 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -413,6 +414,8 @@ struct Answering {
     lines: Lines,
     items: Vec<Item>,
     is_at_end: bool,
+    /// Held while records of it are in memory.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 async fn take_stream(delivery: Delivery, body: Body) -> Result<Response, Problem> {
@@ -422,6 +425,7 @@ async fn take_stream(delivery: Delivery, body: Body) -> Result<Response, Problem
         lines: Lines::default(),
         items: Vec::new(),
         is_at_end: false,
+        permit: None,
     };
     // What goes wrong with the first batch still has a status of its own.
     let first = answering.next().await?;
@@ -457,6 +461,9 @@ impl Answering {
             serde_json::to_writer(&mut answers, &RecordAnswer::from(taken)).map_err(|_| Problem::internal())?;
             answers.push(b'\n');
         }
+        if self.items.is_empty() {
+            self.permit = None;
+        }
         Ok(Some(answers.into()))
     }
 
@@ -465,6 +472,8 @@ impl Answering {
         let mut n_bytes = 0;
         while !self.is_at_end && self.items.len() < BATCH_MAX && (self.items.is_empty() || n_bytes < BATCH_BYTES_MAX) {
             let next = if self.items.is_empty() {
+                // Whoever has not sent a whole record yet holds up nobody.
+                self.permit = None;
                 let site = &self.delivery.site;
                 // Each may be dropped at its await: a piece that was not read is not answered, and so is sent again.
                 tokio::select! {
@@ -483,6 +492,10 @@ impl Answering {
             };
             match next {
                 Some(Ok(bytes)) => {
+                    if self.permit.is_none() {
+                        // Only now: a stream that pauses keeps no other from being read.
+                        self.permit = Arc::clone(&self.delivery.site.streams).acquire_owned().await.ok();
+                    }
                     n_bytes += bytes.len();
                     self.lines.push(&bytes, &mut self.items);
                 }

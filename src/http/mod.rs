@@ -33,7 +33,7 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::IntoResponse;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -59,6 +59,9 @@ pub use auth::Caller;
 
 /// Bytes of an ordinary request's body at most: a record may have a mebibyte.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Streams whose records are in memory at once: a record takes ten times its text, so that 200 streams of a hundred records took 180 MiB. Sixteen fill a
+/// commit and more.
+pub const STREAMS_READ_MAX: usize = 16;
 /// How long an ordinary request may take in all.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -90,6 +93,8 @@ pub struct Site {
     pub wake: watch::Sender<()>,
     /// The way in for leads.
     pub intake: Intake,
+    /// A permit for each stream whose records are read and not yet answered.
+    pub streams: Arc<Semaphore>,
     /// It is time to stop: what goes on for long ends where it can be gone on with.
     pub stop: CancellationToken,
     /// What is counted.

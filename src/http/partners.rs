@@ -21,6 +21,7 @@ use crate::http::{Caller, Site};
 use crate::partner::record::Mailbox;
 use crate::partner::{EmailAddress, Partner, PartnerId};
 use crate::settings::Scope;
+use crate::tag;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
@@ -87,7 +88,7 @@ async fn show(State(site): State<Site>, caller: Caller, Path(id): Path<String>) 
 ///
 /// What it leaves out takes the configured default. Scope: portal.
 #[utoipa::path(put, path = "/partners/{id}", operation_id = "putPartner", tag = "partners",
-    params(("id" = PartnerId, Path, description = "The partner"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = PartnerId, Path, description = "The partner"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body = PartnerRecord,
     responses(
         (status = 200, description = "Its record was replaced, or says what was known", body = ShownPartner, headers(("ETag" = String, description = "For If-Match"))),
@@ -113,7 +114,7 @@ async fn replace(
             format_args!("{:?} is not {:?}, the partner of the path", partner.id.as_str(), id.as_str()),
         ));
     }
-    let put = put_one(&site.store, site.now(), &site.rules(), &partner, tag.as_deref(), Some(caller.who())).await?;
+    let put = put_one(&site.store, site.now(), &site.rules(), &partner, &tag, Some(caller.who())).await?;
     let mut response = shown(&site, &id).await?.into_response();
     if put == Put::New {
         *response.status_mut() = StatusCode::CREATED;
@@ -161,7 +162,7 @@ struct PreferredEmails {
 ///
 /// Scope: portal.
 #[utoipa::path(put, path = "/partners/{id}/preferred-email", operation_id = "setPreferredEmail", tag = "partners",
-    params(("id" = PartnerId, Path, description = "The partner"), ("If-Match" = Option<String>, Header, description = "The partner's ETag", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = PartnerId, Path, description = "The partner"), ("If-Match" = Option<String>, Header, description = "The partner's ETag, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body = Preferred,
     responses((status = 200, description = "Done", body = PreferredEmails, headers(("ETag" = String, description = "The partner's"))), Refusals))]
 async fn set_preferred(
@@ -184,7 +185,7 @@ async fn set_preferred(
 ///
 /// Profile contacts and admins count again. Scope: portal.
 #[utoipa::path(delete, path = "/partners/{id}/preferred-email", operation_id = "clearPreferredEmail", tag = "partners",
-    params(("id" = PartnerId, Path, description = "The partner"), ("If-Match" = Option<String>, Header, description = "The partner's ETag", pattern = "^(W/)?\"[!#-~]*\"$")),
+    params(("id" = PartnerId, Path, description = "The partner"), ("If-Match" = Option<String>, Header, description = "The partner's ETag, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     responses((status = 200, description = "Done", body = PreferredEmails, headers(("ETag" = String, description = "The partner's"))), Refusals))]
 async fn clear_preferred(
     State(site): State<Site>,
@@ -200,12 +201,12 @@ async fn prefer(
     caller: &Caller,
     id: String,
     mailbox: Option<Mailbox>,
-    tag: Option<String>,
+    tag: tag::IfMatch,
 ) -> Result<Tagged<PreferredEmails>, Problem> {
     caller.may(&[Scope::Portal])?;
     let id = own(caller, id)?;
     let rules = site.rules();
-    let partner = set_preferred_email(&site.store, site.now(), &rules, &id, mailbox, tag.as_deref(), Some(caller.who())).await?;
+    let partner = set_preferred_email(&site.store, site.now(), &rules, &id, mailbox, &tag, Some(caller.who())).await?;
     Ok(Tagged {
         tag: partner.tag(),
         value: PreferredEmails {

@@ -3,10 +3,16 @@
 //! A link in a mail is followed by its reader, by scanners of mail servers and by whoever it was sent on to. So looking (GET, HEAD) changes nothing;
 //! only a form that was sent from the page, or a mail program's one click (RFC 8058), does.
 //!
+//! A page about a mail is in the mail's language; where that has no pages, and on the page of a wrong link, it is in the first of the reader's
+//! languages (`Accept-Language`) that has, else in that of `mail.locale`, else in English.
+//!
 //! **Invariants:** everything else is the same bare 404, whatever is wrong with a link; no page loads anything, runs a script, is kept or is listed.
 
+use std::convert::Infallible;
+
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Form, FromRequest, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Form, FromRequest, FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -53,6 +59,18 @@ pub fn router(site: Site) -> Router {
         .with_state(site)
 }
 
+/// The token of a link; empty, which opens nothing, where what stands in its place is no text (`/u/%ff`): a wrong link like all others.
+struct Token(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let found = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(found.map(|Path(token)| token).unwrap_or_default()))
+    }
+}
+
 /// What a form sends, and a mail program's one click.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -66,6 +84,8 @@ struct Sent {
     reason: String,
     address: String,
     name: String,
+    /// The box of the accept page: sent only where it is ticked.
+    read: String,
 }
 
 /// Why there is no page.
@@ -82,7 +102,7 @@ enum Refused {
     Broken,
 }
 
-async fn look_at_subscription(State(site): State<Site>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+async fn look_at_subscription(State(site): State<Site>, Token(token): Token, headers: HeaderMap) -> Response {
     let reader = Reader::of(&headers);
     let looked = unsubscribe::look(&site.store, site.now(), &token).await;
     let page = looked
@@ -91,7 +111,7 @@ async fn look_at_subscription(State(site): State<Site>, Path(token): Path<String
     reader.answer(&site, page.map(|page| (StatusCode::OK, page)))
 }
 
-async fn change_subscription(State(site): State<Site>, Path(token): Path<String>, request: Request) -> Response {
+async fn change_subscription(State(site): State<Site>, Token(token): Token, request: Request) -> Response {
     let reader = Reader::of(request.headers());
     match changed(&site, &reader, &token, request).await {
         Ok(Changed::OneClick) => (StatusCode::OK, "unsubscribed\n").into_response(),
@@ -131,20 +151,16 @@ async fn changed(site: &Site, reader: &Reader, token: &str, request: Request) ->
     reader.subscription(site, &found, said).map(Changed::Page)
 }
 
-async fn look_at_lead(State(site): State<Site>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+async fn look_at_lead(State(site): State<Site>, Token(token): Token, headers: HeaderMap) -> Response {
     let reader = Reader::of(&headers);
     let looked = from_mail::look(&site.store, site.now(), &site.rules(), &token).await;
-    let ask = Answer::Ask {
-        typed: Typed::default(),
-        problem: None,
-    };
     let page = looked
         .map_err(Refused::from)
-        .and_then(|question| reader.lead(&site, &question, &ask));
+        .and_then(|question| reader.lead(&site, &question, &ask(&question, &Typed::default(), None)));
     reader.answer(&site, page.map(|page| (StatusCode::OK, page)))
 }
 
-async fn answer_lead(State(site): State<Site>, Path(token): Path<String>, request: Request) -> Response {
+async fn answer_lead(State(site): State<Site>, Token(token): Token, request: Request) -> Response {
     let reader = Reader::of(request.headers());
     let answered = answered(&site, &reader, &token, request).await;
     reader.answer(&site, answered)
@@ -159,11 +175,9 @@ async fn answered(site: &Site, reader: &Reader, token: &str, request: Request) -
     let is_meant = sent.wish == question.purpose.as_str();
     let typed = Typed::from(sent);
     let again = |question: &Question, status, typed: &Typed, problem| {
-        let ask = Answer::Ask {
-            typed: typed.clone(),
-            problem,
-        };
-        reader.lead(site, question, &ask).map(|page| (status, page))
+        reader
+            .lead(site, question, &ask(question, typed, problem))
+            .map(|page| (status, page))
     };
     if !question.lead.is_unanswered_at(now) {
         return again(&question, StatusCode::CONFLICT, &typed, None);
@@ -182,16 +196,29 @@ async fn answered(site: &Site, reader: &Reader, token: &str, request: Request) -
         Replied::TooLate => None,
         Replied::Forwarded(Forwarded::ToldAlready) => Some("told_already"),
         Replied::Forwarded(Forwarded::Unreachable) => Some("unreachable"),
-        Replied::Forwarded(Forwarded::Unwanted) => Some("unwanted"),
         Replied::Forwarded(Forwarded::TooOften) => Some("too_often"),
     };
     again(&question, StatusCode::CONFLICT, &typed, problem)
+}
+
+/// Asks, with what was typed before and what is wrong with it, and names for whom a lead is accepted.
+fn ask(question: &Question, typed: &Typed, problem: Option<&'static str>) -> Answer {
+    let name = question.partner.as_ref().and_then(|partner| partner.name.clone());
+    Answer::Ask {
+        typed: Typed {
+            accepted_for: name.unwrap_or_else(|| question.lead.partner_id.to_string()),
+            ..typed.clone()
+        },
+        problem,
+    }
 }
 
 /// Returns what somebody says by a form, or what is wrong with it.
 fn reply(purpose: Purpose, typed: &Typed) -> Result<Reply, &'static str> {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     match purpose {
+        // Scanners send forms, too; a box that must be ticked is ticked by whoever reads it.
+        Purpose::Accept if !typed.is_read => Err("read_missing"),
         Purpose::Accept => Ok(Reply::Accept {
             deal_name: some(&typed.deal_name),
             notes: some(&typed.notes),
@@ -384,6 +411,8 @@ impl From<Sent> for Typed {
             reason: line(&sent.reason),
             address: line(&sent.address),
             name: line(&sent.name),
+            is_read: sent.read == "yes",
+            accepted_for: String::new(),
         }
     }
 }

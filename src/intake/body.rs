@@ -44,6 +44,11 @@ pub struct ThinEvent {
 /// The event by which the portal tries a subscription out; it is about no resource.
 pub const TEST_EVENT: &str = "test-created";
 
+/// Bytes of a resource's address at most, and so its characters, as addresses are ASCII: PostgreSQL refuses to index a text of more than some 2,700.
+const URI_BYTES_MAX: usize = 2000;
+/// Characters of an event's name at most; the portal's have 20.
+const EVENT_NAME_CHARS_MAX: usize = 100;
+
 /// Returns how many records a JSON value holds, before anything is made of them.
 pub fn n_records(value: &Value) -> usize {
     match value {
@@ -160,7 +165,13 @@ fn json(path: &str, bytes: &[u8]) -> Result<Value, Fault> {
 }
 
 fn thin_event(name: String, map: Map<String, Value>) -> Result<ThinEvent, Fault> {
+    if name.chars().count() > EVENT_NAME_CHARS_MAX {
+        return Err(Fault::wrong("EventName", &name.into(), "a name of 100 characters at most"));
+    }
     let uri = text(&map, "ResourceUri");
+    if let Some(uri) = uri.as_deref().filter(|uri| uri.len() > URI_BYTES_MAX) {
+        return Err(Fault::wrong("ResourceUri", &uri.into(), "an address of 2,000 characters at most"));
+    }
     if uri.is_none() && name != TEST_EVENT {
         return Err(Fault::missing("ResourceUri", "the address of the resource that the event is about"));
     }
@@ -261,5 +272,19 @@ mod tests {
             json!({ "EventName": "referral-updated" }),
             "refused ResourceUri: missing; expected the address of the resource that the event is about",
         );
+        let long = |n_chars: usize| format!("{uri:x<n_chars$}");
+        check(
+            json!({ "EventName": "referral-created", "ResourceUri": long(2000) }),
+            &format!("event referral-created {}", long(2000)),
+        );
+        for (name, uri, refused) in [
+            ("referral-created".to_owned(), long(2001), "ResourceUri"),
+            ("é".repeat(101), uri.to_owned(), "EventName"),
+        ] {
+            match recognise(json!({ "EventName": name, "ResourceUri": uri })) {
+                Err(fault) => assert!(fault.to_string().starts_with(&format!("{refused}: ")), "{fault}"),
+                Ok(body) => panic!("{body:?}"),
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! the next one, all at once. A lone request waits for nobody.
 //!
 //! **Invariant:** whoever asked hears of his records after their commit, and not before. At most one batch is being committed, and at most
-//! [`WAITING_MAX`] requests wait; one more waits in its own connection, and so its client does.
+//! `WAITING_MAX` requests wait; one more waits in its own connection, and so its client does.
 
 use std::time::Duration;
 

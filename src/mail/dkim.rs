@@ -116,7 +116,7 @@ impl Signer {
     /// Puts a signature before a mail that [`build`](super::build) wrote.
     ///
     /// # Errors
-    /// [`SignFailed`], which is no fault of the mail.
+    /// `SignFailed`, which is no fault of the mail.
     pub fn sign(&self, mail: &mut Vec<u8>) -> Result<(), SignFailed> {
         let n_head = memchr::memmem::find(mail, b"\r\n\r\n").expect("a built mail has a head") + 2;
         let (head, body) = (&mail[..n_head], &mail[n_head + 2..]);

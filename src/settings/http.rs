@@ -116,6 +116,11 @@ impl Table for Token {
 
 /// Refuses an address to which no path can be added.
 fn is_base(url: &str) -> Result<(), String> {
+    if !url.is_ascii() {
+        return Err(format!(
+            "{url:?} has letters that no mail header may have; write its host as xn--… (IDNA) and the rest percent-encoded"
+        ));
+    }
     if url.contains(['?', '#']) {
         return Err(format!(
             "{url:?} has a query or fragment; write only what every link begins with, such as \"https://mail.portal.example\""

@@ -443,21 +443,43 @@ pub async fn list_of_digests(tx: &mut Tx, digests: &[i64]) -> Result<Vec<Notice>
 }
 
 const INSERT_FORWARD: Sql = sql!("notices.insert_forward":
-    "insert into notice (kind, subject, partner_id, lead_id, state, turn, due_at, is_reopened, created_at, forward)
-values ('lead', $1, $2, $3, 'pending', 0, $4, false, $4, $5) on conflict (kind, subject) do nothing");
+    "insert into notice (kind, subject, partner_id, lead_id, turn, due_at, is_reopened, created_at, forward, state, reason, finished_at)
+values ('lead', $1, $2, $3, 0, $4, false, $4, $5, $6, $7, $8) on conflict (kind, subject) do nothing");
 
-/// Writes that a lead is to be sent on; tells whether it is new: one a lead and address.
-pub async fn insert_forward(tx: &mut Tx, now: Timestamp, partner: &PartnerId, lead: &LeadId, forward: &Forward) -> Result<bool, Error> {
+/// Writes that a lead is to be sent on, or that it was `refused` and why; tells whether it is new: one of each a lead and address.
+pub async fn insert_forward(
+    tx: &mut Tx,
+    now: Timestamp,
+    partner: &PartnerId,
+    lead: &LeadId,
+    forward: &Forward,
+    refused: Option<&str>,
+) -> Result<bool, Error> {
     // A notice about the lead itself has the bare id for its subject; a unit separator stands in no id that a portal gives.
-    let subject = format!("{lead}\u{1f}{}", forward.address);
+    let mut subject = format!("{lead}\u{1f}{}", forward.address);
+    let (mut state, mut finished_at) = ("pending", None);
+    if refused.is_some() {
+        // Another subject: the address may be reached some day.
+        subject.push_str("\u{1f}refused");
+        (state, finished_at) = ("cancelled", Some(now));
+    }
     let written = serde_json::to_string(forward).expect("a forward is plain data");
-    let values = args![subject, partner.as_str(), lead.as_str(), now, written];
+    let values = args![
+        subject,
+        partner.as_str(),
+        lead.as_str(),
+        now,
+        written,
+        state,
+        refused,
+        finished_at.map(Timestamp::as_millis)
+    ];
     Ok(tx.execute(&INSERT_FORWARD, values).await? > 0)
 }
 
 const FORWARDS_OF: Sql = sql!("notices.forwards_of": "select count(*) as n from notice where lead_id = $1 and forward is not null");
 
-/// Counts how often a lead was sent on.
+/// Counts how often a lead was sent on, refusals included.
 pub async fn count_forwards(tx: &mut Tx, lead: &LeadId) -> Result<i64, Error> {
     tx.count(&FORWARDS_OF, args![lead.as_str()]).await
 }

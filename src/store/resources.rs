@@ -6,7 +6,7 @@ use crate::store::engine::{Sql, Tx, args, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
-pub(super) const ALL: &[&Sql] = &[&NOTE, &CLAIM, &NEXT_DUE, &SETTLE, &RETRY, &OF_ID, &COUNT_KNOWN];
+pub(super) const ALL: &[&Sql] = &[&NOTE, &FORGET, &CLAIM, &NEXT_DUE, &SETTLE, &RETRY, &OF_ID, &COUNT_KNOWN];
 
 /// A resource as it is known.
 #[derive(Clone, Debug, FromRow)]
@@ -36,6 +36,16 @@ on conflict (uri) do update set event_name = excluded.event_name, known_at = exc
 /// Notes that something has happened to a resource: it is to be fetched, again if it was.
 pub async fn note_resource(tx: &mut Tx, now: Timestamp, uri: &str, resource_id: &str, event_name: &str) -> Result<(), Error> {
     tx.execute(&NOTE, args![uri, resource_id, event_name, now]).await.map(drop)
+}
+
+const FORGET: Sql = sql!("resources.forget":
+    "delete from known_resource
+where uri in (select uri from known_resource where state <> 'known' and known_at < $1 order by known_at limit 20" skip_locked ") and state <> 'known'");
+
+/// Forgets a few resources that are settled and of which nothing was heard since `until`. How few stands in the statement: PostgreSQL takes a parameter
+/// there for a tenth of the table, and reads all of it.
+pub async fn forget_resources(tx: &mut Tx, until: Timestamp) -> Result<u64, Error> {
+    tx.execute(&FORGET, args![until]).await
 }
 
 const CLAIM: Sql = sql!("resources.claim":

@@ -12,7 +12,7 @@
 //!
 //! A template names other files without their folder (`{% include "card.html" %}`): first its own language's, then the shared one. So a new
 //! language is a copy of an old one with other words in it, and a folder becomes a language once it has all fifteen. Pages it may have, or leave to
-//! English.
+//! the reader's languages and English.
 //!
 //! **Invariants:** a [`Set`] that loaded has rendered each kind in each language, with much and with little to say. Text from leads is data:
 //! it is never read as a template, it is HTML-escaped (`.html`; not `.txt` and `.subject`), and names stay on one line. The same view renders

@@ -55,7 +55,7 @@ pub struct PageView {
     pub stage: &'static str,
     /// answer, late: since when, by [`super::format_instant`].
     pub since: String,
-    /// answer: what is wrong with what was typed: `reason_missing`, `address_wrong`, `told_already`, `unreachable`, `unwanted`, `too_often`, `unclear`.
+    /// answer: what is wrong with what was typed: `reason_missing`, `address_wrong`, `told_already`, `unreachable`, `too_often`, `read_missing`, `unclear`.
     pub problem: Option<&'static str>,
     /// answer: what was typed, to be mended rather than typed again.
     pub typed: Typed,
@@ -74,6 +74,10 @@ pub struct Typed {
     pub address: String,
     /// forward: his name.
     pub name: String,
+    /// accept: whether the box is ticked that says that the lead was read and is accepted.
+    pub is_read: bool,
+    /// accept: for which partner, as the box says; not typed, but confirmed.
+    pub accepted_for: String,
 }
 
 #[derive(Serialize)]
@@ -104,6 +108,7 @@ impl Page {
             address: "k•••@fabrikam.example".to_owned(),
             typed: Typed {
                 address: "robin@fabrikam.example".to_owned(),
+                accepted_for: "Fabrikam Consulting".to_owned(),
                 ..Typed::default()
             },
             ..PageView::default()
@@ -140,14 +145,18 @@ impl Page {
                     "address_wrong",
                     "told_already",
                     "unreachable",
-                    "unwanted",
                     "too_often",
+                    "read_missing",
                     "unclear",
                 ];
                 let full = views[0].clone();
                 views.extend(problems.map(|problem| PageView {
                     problem: Some(problem),
-                    purpose: if problem == "reason_missing" { "decline" } else { "forward" },
+                    purpose: match problem {
+                        "reason_missing" => "decline",
+                        "read_missing" => "accept",
+                        _ => "forward",
+                    },
                     ..full.clone()
                 }));
                 let stages = ["declined", "won", "lost", "expired", "none"];

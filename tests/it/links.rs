@@ -236,6 +236,9 @@ fn a_wrong_link_gets_the_same_bare_page_as_any_other_path() {
         format!("/a/{token}"),
         format!("/u/{}", accept.rsplit('/').next().expect("a token")),
         "/u/".to_owned(),
+        "/u/%ff".to_owned(),
+        "/a/%ff".to_owned(),
+        "/a/%00".to_owned(),
         "/a/x".to_owned(),
         "/v1/status".to_owned(),
         "/healthz".to_owned(),
@@ -291,14 +294,23 @@ fn a_lead_is_accepted_from_its_mail() {
         for unmeant in ["", "do=decline&reason=x", "List-Unsubscribe=One-Click"] {
             public.post(&links[0], unmeant).expect(400);
         }
+        // A program that fills in no more than it must has not read the lead.
+        let page = public.post(&links[0], "do=accept&notes=eins").expect(422).text;
+        assert!(
+            page.contains("Bitte setzen Sie das Häkchen")
+                && page.contains("name=\"read\" value=\"yes\" required")
+                && page.contains("contoso</b>")
+                && page.contains(">eins</textarea>"),
+            "{page}"
+        );
         let cross_site = [FORM, ("sec-fetch-site", "cross-site")];
         public
             .web
-            .send("POST", &public.address(&links[0]), &cross_site, Some("do=accept".into()))
+            .send("POST", &public.address(&links[0]), &cross_site, Some("do=accept&read=yes".into()))
             .expect(403);
         assert_eq!(posthorn.json(&["leads", "show", "L1"])["substatus"], "Received");
         let page = public
-            .post(&links[0], "do=accept&deal_name=Vierzig+Filialen&notes=eins%0D%0Azwei")
+            .post(&links[0], "do=accept&read=yes&deal_name=Vierzig+Filialen&notes=eins%0D%0Azwei")
             .expect(200)
             .text;
         assert!(

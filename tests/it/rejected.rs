@@ -171,7 +171,7 @@ fn a_record_that_only_the_store_refuses_keeps_its_row() {
         import_bad(posthorn, [lead("L1").partner("fabrikam"), lead("L2").without("organizationId")]);
         let open = list(posthorn);
         let told = posthorn.refused(1, &["rejected", "retry", "--all"]);
-        assert!(told.contains("\"fabrikam\" is not contoso"), "{told}");
+        assert!(told.contains("\"fabrikam\" is not the partner whose lead this is"), "{told}");
         let corrected = posthorn.file("corrected.json", &lead("L1").partner("adatum").build().to_string());
         posthorn.refused(1, &["rejected", "retry", &id_of(&open[0]), "--with", &corrected]);
         assert_eq!(list(posthorn).len(), 2, "no second row");

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::explain::told::{Mail, Told, tell};
-use crate::app::explain::{Decision, Next, and, when};
+use crate::app::explain::{Decision, Next, SENDER_IS_TOLD, and, decisions, when};
 use crate::app::feed::ShownItem;
 use crate::app::known::Known;
 use crate::app::{Rules, lead_desk};
@@ -66,7 +66,7 @@ pub struct LeadStory {
     pub received_date_time: Timestamp,
     /// When it expires, or did.
     pub expires_date_time: Option<Timestamp>,
-    /// Who sent it.
+    /// Who sent it; nothing where the reader is the receiving partner.
     pub sender_id: Option<PartnerId>,
     /// The zone of the partner's days.
     pub time_zone: String,
@@ -119,13 +119,6 @@ impl From<&Digest> for DigestFacts {
     }
 }
 
-impl LeadStory {
-    /// Leaves out what others were told: the sender, the lead desk, the customer.
-    pub(super) fn limit_to(&mut self, partner: &PartnerId) {
-        self.told.retain(|told| told.partner_id == *partner);
-    }
-}
-
 /// Returns the notices about a lead, those that gather it included.
 async fn notices_about(tx: &mut Tx, lead: &Lead) -> Result<Vec<Notice>, Error> {
     let mut notices = list_of_lead(tx, &lead.id).await?;
@@ -159,19 +152,32 @@ struct Case<'a> {
     decisions: &'a [Decision],
     recipients: &'a Recipients,
     is_partner_known: bool,
+    /// Whether the reader is the partner, whom others' names and addresses do not concern.
+    is_limited: bool,
     has_worker: bool,
 }
 
-/// Tells the story of a lead.
-pub(super) async fn story(tx: &mut Tx, now: Timestamp, wall_now: Timestamp, rules: &Rules, lead: Lead) -> Result<LeadStory, Error> {
+/// Tells the story of a lead; to `limit` only what that partner was told, and not what its sender, the lead desk and the customer were.
+pub(super) async fn story(
+    tx: &mut Tx,
+    now: Timestamp,
+    wall_now: Timestamp,
+    rules: &Rules,
+    lead: Lead,
+    limit: Option<&PartnerId>,
+) -> Result<LeadStory, Error> {
     let mut known = Known::default();
     let mut partners = BTreeSet::from([lead.partner_id.clone()]);
     partners.extend(lead.sender_id.clone());
     known.read_more(tx, &partners).await?;
     let zone = known.zone(&lead.partner_id, &rules.policy);
     let recipients = known.resolve(&lead.partner_id, lead.location.as_deref(), &rules.policy);
-    let decisions: Vec<Decision> = list_history(tx, &lead.id).await?.into_iter().map(Decision::from).collect();
-    let notices = notices_about(tx, &lead).await?;
+    let decisions = decisions(list_history(tx, &lead.id).await?, limit);
+    let mut notices = notices_about(tx, &lead).await?;
+    if let Some(partner) = limit {
+        // A decline is the partner's notice, and the customer's mail.
+        notices.retain(|notice| notice.partner_id == *partner && notice.kind != NoticeKind::Decline);
+    }
     let told = tell(tx, notices, Some(&lead.id)).await?;
     let digest = match lead.digest_id {
         Some(id) => find_digests(tx, &[id]).await?.remove(&id),
@@ -188,6 +194,7 @@ pub(super) async fn story(tx: &mut Tx, now: Timestamp, wall_now: Timestamp, rule
         decisions: &decisions,
         recipients: &recipients,
         is_partner_known: known.partner(&lead.partner_id).is_some(),
+        is_limited: limit.is_some(),
         has_worker: !list_live(tx, wall_now).await?.is_empty(),
     };
     let (verdict, next) = (case.verdict(), case.next(&known));
@@ -210,7 +217,7 @@ pub(super) async fn story(tx: &mut Tx, now: Timestamp, wall_now: Timestamp, rule
         created_date_time: lead.created_at,
         received_date_time: lead.received_at,
         expires_date_time: lead.expires_at,
-        sender_id: lead.sender_id.clone(),
+        sender_id: lead.sender_id.clone().filter(|_| limit.is_none()),
         time_zone: zone.name().to_owned(),
         item: item.as_ref().map(ShownItem::from),
         digest: digest.as_ref().map(DigestFacts::from),
@@ -520,6 +527,9 @@ impl Case<'_> {
     fn sender(&self, known: &Known) -> String {
         if self.lead.is_quiet {
             return "its sender is not told, since it came in as history".to_owned();
+        }
+        if self.is_limited {
+            return SENDER_IS_TOLD.to_owned();
         }
         let desk = match &self.rules.lead_desk {
             Some(address) => format!("the lead desk ({address}) is told"),

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 
 use crate::app::{Error, Rules};
 use crate::lead::LeadId;
+use crate::outbox::Kind;
 use crate::partner::{EmailAddress, PartnerId, Zone};
 use crate::store::history::Entry;
 use crate::store::leads::find_lead;
@@ -27,6 +28,9 @@ use crate::store::rejected::list_newest;
 use crate::store::resources::{Resource, list_of_id};
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
+
+/// All that a partner is told of who hears of an expiry.
+const SENDER_IS_TOLD: &str = "its sender is told";
 
 /// Open rejected records that are searched for an id.
 const REJECTED_MAX: i64 = 500;
@@ -116,24 +120,41 @@ pub struct Next {
     pub what: String,
 }
 
-/// Explains a lead's id, a partner's id or an address at `now`; `wall_now` tells whether a worker lives.
+/// Explains a lead's id, a partner's id or an address at `now`; `wall_now` tells whether a worker lives. With `partner`, only what is that partner's,
+/// and of a lead of his only what he was told himself.
 ///
 /// # Errors
 /// Nothing is known of it, or the database cannot be read.
-pub async fn explain(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &Rules, what: &str) -> Result<Stories, Error> {
+pub async fn explain(
+    store: &Store,
+    now: Timestamp,
+    wall_now: Timestamp,
+    rules: &Rules,
+    what: &str,
+    partner: Option<&PartnerId>,
+) -> Result<Stories, Error> {
     let mut tx = store.snapshot().await?;
     let mut stories = Stories::default();
-    if let Some(lead) = find_lead(&mut tx, &LeadId::new(what)).await? {
-        stories.lead = Some(lead::story(&mut tx, now, wall_now, rules, lead).await?);
+    let is_open = |id: &PartnerId| partner.is_none_or(|partner| partner == id);
+    if let Some(lead) = find_lead(&mut tx, &LeadId::new(what))
+        .await?
+        .filter(|lead| is_open(&lead.partner_id))
+    {
+        stories.lead = Some(lead::story(&mut tx, now, wall_now, rules, lead, partner).await?);
     }
-    stories.partner = partner::story(&mut tx, now, rules, &PartnerId::new(what)).await?;
-    if let Ok(address) = what.parse::<EmailAddress>() {
-        stories.address = address::story(&mut tx, rules, &address).await?;
+    let id = PartnerId::new(what);
+    if is_open(&id) {
+        stories.partner = partner::story(&mut tx, now, rules, &id).await?;
     }
-    if stories.address.is_none() && stories.partner.is_none() {
-        stories.rejected = rejected(&mut tx, what).await?;
+    if partner.is_none() {
+        if let Ok(address) = what.parse::<EmailAddress>() {
+            stories.address = address::story(&mut tx, rules, &address).await?;
+        }
+        if stories.address.is_none() && stories.partner.is_none() {
+            stories.rejected = rejected(&mut tx, what).await?;
+        }
+        stories.resources = list_of_id(&mut tx, what).await?.into_iter().map(ResourceStory::from).collect();
     }
-    stories.resources = list_of_id(&mut tx, what).await?.into_iter().map(ResourceStory::from).collect();
     if stories.lead.is_none()
         && stories.partner.is_none()
         && stories.address.is_none()
@@ -161,11 +182,7 @@ pub async fn explain_lead(
     let found = find_lead(&mut tx, id).await?;
     let lead = found.filter(|lead| partner.is_none_or(|partner| lead.partner_id == *partner));
     let lead = lead.ok_or_else(|| crate::app::leads::unknown(id))?;
-    let mut story = lead::story(&mut tx, now, wall_now, rules, lead).await?;
-    if let Some(partner) = partner {
-        story.limit_to(partner);
-    }
-    Ok(story)
+    Ok(lead::story(&mut tx, now, wall_now, rules, lead, partner).await?)
 }
 
 /// Tells the story of a partner at `now`.
@@ -176,25 +193,6 @@ pub async fn explain_partner(store: &Store, now: Timestamp, rules: &Rules, id: &
     let mut tx = store.snapshot().await?;
     let story = partner::story(&mut tx, now, rules, id).await?;
     story.ok_or_else(|| crate::app::roster::unknown(id))
-}
-
-impl Stories {
-    /// Leaves only what is this partner's.
-    ///
-    /// # Errors
-    /// Nothing is.
-    pub fn limited_to(mut self, partner: &PartnerId, what: &str) -> Result<Self, Error> {
-        self.lead = self.lead.filter(|lead| lead.partner_id == *partner);
-        if let Some(lead) = &mut self.lead {
-            lead.limit_to(partner);
-        }
-        self.partner = self.partner.filter(|story| story.id == *partner);
-        (self.address, self.rejected, self.resources) = (None, Vec::new(), Vec::new());
-        match (&self.lead, &self.partner) {
-            (None, None) => Err(unknown(what)),
-            (Some(_), _) | (_, Some(_)) => Ok(self),
-        }
-    }
 }
 
 fn unknown(what: &str) -> Error {
@@ -248,6 +246,23 @@ impl From<Resource> for ResourceStory {
             detail: resource.detail,
         }
     }
+}
+
+/// Returns the decisions about a lead as `partner` may read them, where it may read no others: what its sender, the lead desk and the customer are told
+/// is theirs, addresses and all.
+pub fn decisions(entries: Vec<Entry>, partner: Option<&PartnerId>) -> Vec<Decision> {
+    let is_open =
+        |entry: &Entry| partner.is_none_or(|partner| entry.partner_id == *partner && entry.detail["kind"] != Kind::Decline.as_str());
+    let shown = entries.into_iter().filter(is_open).map(Decision::from);
+    shown
+        .map(|mut decision| {
+            let told = decision.event.split_once("; ").filter(|(_, whom)| whom.contains(" is told at "));
+            if let Some((expired, _)) = told.filter(|_| partner.is_some() && decision.rule == "R-EXPIRY") {
+                decision.event = format!("{expired}; {SENDER_IS_TOLD}");
+            }
+            decision
+        })
+        .collect()
 }
 
 impl From<Entry> for Decision {

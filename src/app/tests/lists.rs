@@ -11,6 +11,7 @@ use crate::app::testing::{Portal, at, both};
 use crate::app::{Error, roster};
 use crate::lead::{LeadId, Stage};
 use crate::partner::{Partner, PartnerId};
+use crate::tag::IfMatch;
 
 const NOW: &str = "2026-03-02T09:00:00.000Z";
 
@@ -162,7 +163,7 @@ fn an_edit_of_what_has_changed_meanwhile_is_refused() {
                 &portal.rules,
                 &id,
                 action,
-                Some(tag),
+                &IfMatch::OneOf(vec![tag.to_owned()]),
                 None,
             )
             .await
@@ -191,14 +192,23 @@ fn a_partner_record_is_not_written_over_one_that_was_not_seen() {
         let parse = |value: Value| Partner::parse(value).expect("no faults");
         let (first, second) = (parse(partner("contoso").into()), parse(partner("contoso").threshold(3).into()));
         let put =
-            async |partner: &Partner, tag: Option<&str>| put_one(&portal.store, at(NOW), &portal.rules, partner, tag, Some("ada")).await;
-        let missing = put(&first, Some("x")).await;
+            async |partner: &Partner, seen: &IfMatch| put_one(&portal.store, at(NOW), &portal.rules, partner, seen, Some("ada")).await;
+        let tagged = |tag: &str| IfMatch::OneOf(vec![tag.to_owned()]);
+        let missing = put(&first, &tagged("x")).await;
         assert!(matches!(missing, Err(Error::Stale(_))), "{missing:?}");
-        assert_eq!(put(&first, None).await.expect("it is new"), Put::New);
-        assert_eq!(put(&second, Some(&first.tag())).await.expect("it is what was seen"), Put::Replaced);
-        assert!(matches!(put(&first, Some(&first.tag())).await, Err(Error::Stale(_))));
+        assert!(
+            matches!(put(&first, &IfMatch::Exists).await, Err(Error::Stale(_))),
+            "it is not there"
+        );
+        assert_eq!(put(&first, &IfMatch::Unsaid).await.expect("it is new"), Put::New);
+        assert_eq!(put(&first, &IfMatch::Exists).await.expect("it is there"), Put::Unchanged);
         assert_eq!(
-            put(&second, Some(&second.tag())).await.expect("it is what was seen"),
+            put(&second, &tagged(&first.tag())).await.expect("it is what was seen"),
+            Put::Replaced
+        );
+        assert!(matches!(put(&first, &tagged(&first.tag())).await, Err(Error::Stale(_))));
+        assert_eq!(
+            put(&second, &tagged(&second.tag())).await.expect("it is what was seen"),
             Put::Unchanged
         );
     });

@@ -25,6 +25,7 @@ const BIG: &[&str] = &[
     "suppression",
     "address_fault",
     "opt_out",
+    "known_resource",
 ];
 
 /// Statements that may read a whole table, and why.
@@ -59,6 +60,8 @@ const IN_ORDER: &[&str] = &[
     "partners.list",
     "suppressions.list",
     "rejected.list",
+    "resources.claim",
+    "resources.forget",
     "history.of_lead",
     "history.of_partner",
     "history.of_address",
@@ -101,6 +104,9 @@ fn seed(n: u32, m: u32) -> String {
            'taken in as a contact lead; it is mailed singly', '{{}}' from n;
          {n_rows} insert into rejected (received_at, source, line, record, record_hash, faults, state, is_quiet)
          select i, 'leads.ndjson', i, '{{}}', '' || i, '[]', case when i > {open} then 'open' else 'discarded' end, false from n;
+         {n_rows} insert into known_resource (uri, resource_id, event_name, known_at, state, due_at, attempt)
+         select 'https://api.portal.example/v1/referrals/L' || i, 'L' || i, 'referral-created', i * 1000,
+           case when i > {open} then 'known' else 'fetched' end, case when i > {open} then i * 1000 end, 0 from n;
          {n_few} insert into partner (id, record, updated_at) select 'partner-' || i, '{{}}', 0 from n;
          {n_few} insert into partner_address (partner_id, address) select 'partner-' || i, 'user-' || i || '@contoso.example' from n;
          {n_few} insert into partner_state (partner_id, day_count) select 'partner-' || i, 0 from n;

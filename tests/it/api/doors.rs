@@ -1,11 +1,14 @@
 //! Which token opens which door, and what one that is limited to a partner sees of the others: nothing.
 
+use posthorn::app::record::TryResult;
+use posthorn::outbox::{Reply, Stage};
 use serde_json::json;
 
-use super::{bring, fresh, put_partner};
+use super::{ago, bring, fresh, put_partner};
 use crate::doors::{token, with_tokens};
-use crate::support::posthorn::Posthorn;
-use crate::support::records::partner;
+use crate::support::inside::Inside;
+use crate::support::posthorn::{Posthorn, both};
+use crate::support::records::{lead, partner};
 use crate::support::web::Web;
 
 /// Every operation: who may, as letters of intake, portal, ops and read.
@@ -185,4 +188,77 @@ fn a_token_of_one_partner_sees_and_does_only_what_is_that_partners() {
         "Accepted"
     );
     web.stop();
+}
+
+/// Minutes until a lead expires.
+const FORTNIGHT: i64 = 14 * 24 * 60;
+
+/// `R-EXPIRY`: what a lead's story tells the partner who received it stops at that partner's own mails.
+#[test]
+fn a_partner_reads_no_address_of_those_who_sent_its_leads() {
+    let old = |id: &str| lead(id).created(&ago(FORTNIGHT + 180));
+    both(|posthorn| {
+        posthorn.setting("portal.lead_desk", "desk@portal.example");
+        let mut inside = Inside::new(posthorn, &ago(FORTNIGHT + 120));
+        inside.rules.lead_desk = "desk@portal.example".parse().ok();
+        inside.partners([
+            partner("contoso"),
+            partner("fabrikam").no_admins().preferred("boss@fabrikam.example"),
+        ]);
+        inside.leads([
+            old("L1").invited_by("fabrikam"),
+            old("L2"),
+            old("open").invited_by("fabrikam").expires("2100-01-01T00:00:00Z"),
+            old("openDesk").expires("2100-01-01T00:00:00Z"),
+            old("declined"),
+        ]);
+        inside.send(&[]);
+        inside.answer(
+            "declined",
+            &posthorn::app::answer::Action::Decline {
+                reason: "no capacity".to_owned(),
+                notes: None,
+                notify_customer: true,
+            },
+        );
+        inside.at(posthorn, &ago(120)).tick();
+        // So late that what is tried again is not yet when it is asked for.
+        inside.at(posthorn, &ago(0));
+        for letter in inside.claim() {
+            let later = TryResult::Refused(Stage::Data, Reply::new(451, "4.3.0 try later"));
+            inside.outcome(letter, later);
+        }
+        drop(inside);
+        let (mine, of_mine) = token(
+            posthorn,
+            &["--name", "contoso", "--partner", "contoso", "--scope", "portal", "--scope", "read"],
+        );
+        let (every, of_every) = token(posthorn, &["--name", "every", "--scope", "portal", "--scope", "read"]);
+        with_tokens(posthorn, &[of_mine, of_every]);
+        posthorn.at_real_time();
+        let web = Web::start(posthorn);
+        for (id, theirs) in [
+            ("L1", "the expiry mail to boss@fabrikam.example is tried again"),
+            ("L2", "the expiry mail to desk@portal.example is tried again"),
+            ("open", "fabrikam"),
+            ("openDesk", "desk@portal.example"),
+            ("declined", "the decline mail to ada@fabrikam.example is tried again"),
+        ] {
+            web.with_token(&every);
+            let told = web.get(&format!("/v1/leads/{id}/explain")).expect(200).text;
+            assert!(told.contains(theirs), "{id}: {told}");
+            web.with_token(&mine);
+            for path in [
+                format!("/v1/leads/{id}/explain"),
+                format!("/v1/leads/{id}/history"),
+                format!("/v1/explain?what={id}"),
+            ] {
+                let told = web.get(&path).expect(200).text;
+                for hidden in ["fabrikam", "desk", "decline mail", "decline goes to"] {
+                    assert!(!told.contains(hidden), "{path}: {hidden}: {told}");
+                }
+            }
+        }
+        web.stop();
+    });
 }

@@ -37,6 +37,11 @@ fn a_partner_is_put_shown_and_replaced_by_its_tag() {
             .to_owned();
         by_tag(&first, &record).problem(412);
         by_tag("nonsense", &record).problem(400);
+        by_tag(&format!("W/{second}"), &json!({ "name": "Contoso Ltd" })).problem(412);
+        by_tag(&format!("{first}, {second}"), &json!({ "name": "Contoso Ltd" })).expect(200);
+        by_tag("*", &json!({ "name": "Contoso Ltd" })).expect(200);
+        let unknown = [("if-match", "*"), ("content-type", "application/json")];
+        web.send("PUT", "/v1/partners/nobody", &unknown, Some("{}".to_owned())).problem(412);
         assert_eq!(web.get("/v1/partners/contoso").header("etag"), second);
 
         let wrong = json!({ "timeZone": "Vienna", "admins": [{ "email": "ada" }], "digestCron": "0 17 31 2 *" });

@@ -165,7 +165,15 @@ impl Inside {
     #[track_caller]
     pub fn answer(&self, lead: &str, action: &answer::Action) -> Lead {
         let lead = LeadId::new(lead);
-        let answered = answer::answer(&self.store, self.now, &self.rules, &lead, action, None, Some("ada"));
+        let answered = answer::answer(
+            &self.store,
+            self.now,
+            &self.rules,
+            &lead,
+            action,
+            &posthorn::tag::IfMatch::Unsaid,
+            Some("ada"),
+        );
         self.runtime.block_on(answered).expect("the lead is answered")
     }
 
