@@ -89,7 +89,6 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         clock: ctx.clock,
         current: current.clone(),
         settings: Arc::new(settings.clone()),
-        identity: Arc::new(session.identity.clone()),
         wake: wake.clone(),
         intake,
         streams: Arc::new(Semaphore::new(http::STREAMS_READ_MAX)),

@@ -121,7 +121,7 @@ impl From<Taken> for RecordAnswer {
         (status = 201, description = "A new lead", body = RecordAnswer),
         (status = 202, description = "A webhook event, whose resource is fetched", body = Value),
         (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away; nothing was lost or kept", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away; send it again: what has an id or a key is not taken in twice", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn post_leads(State(site): State<Site>, caller: Caller, request: Request) -> Result<Response, Problem> {
@@ -147,7 +147,7 @@ async fn post_leads(State(site): State<Site>, caller: Caller, request: Request) 
         (status = 200, description = "Updated or unchanged; of a list, what became of each record", content((RecordAnswer = "application/json"), (ListAnswer = "application/json"), (String = "application/x-ndjson"))),
         (status = 201, description = "A new lead", body = RecordAnswer),
         (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away; nothing was lost or kept", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away; send it again: what has an id or a key is not taken in twice", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn post_marketplace_leads(

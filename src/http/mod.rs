@@ -43,7 +43,6 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::Rules;
-use crate::app::database::Identity;
 use crate::clock::Clock;
 use crate::delivery::compose::Composer;
 use crate::http::auth::Doors;
@@ -87,8 +86,6 @@ pub struct Site {
     pub current: watch::Receiver<Current>,
     /// The settings that `serve` was started with.
     pub settings: Arc<Settings>,
-    /// What the database says of itself.
-    pub identity: Arc<Identity>,
     /// Tells timers and workers that there may be something to do.
     pub wake: watch::Sender<()>,
     /// The way in for leads.

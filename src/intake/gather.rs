@@ -38,7 +38,7 @@ pub struct Gatherer {
 
 /// The database could not record it, or this process is about to end; the log says which.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the records could not be taken in now; send them again: what was taken in all the same is not taken in twice")]
+#[error("the records could not be taken in now; send them again: what has an id or came with an Idempotency-Key is not taken in twice")]
 pub struct NotTakenIn;
 
 /// Makes both ends.
