@@ -3,9 +3,10 @@
 use serde_json::{Number, Value};
 
 use crate::app::answer::{Action, Colleague, Terms, answer};
+use crate::app::explain::Decision;
 use crate::app::leads::{self, Filter};
 use crate::cli::args::answers::{Accept, By, Decline, Edit, Lost, Outcome, Terms as TermsGiven, Won};
-use crate::cli::args::leads::{LeadsList, LeadsShow};
+use crate::cli::args::leads::{LeadsHistory, LeadsList, LeadsShow};
 use crate::cli::args::values::{Amount, Currency, Person, Standing};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -91,6 +92,21 @@ pub(crate) async fn edit(args: &Edit, ctx: &Context) -> Result<Exit, Failure> {
         ));
     }
     say(&args.id, Action::Edit(terms), &args.by, "is changed", ctx).await
+}
+
+/// `leads history`
+pub(crate) async fn history(args: &LeadsHistory, ctx: &Context) -> Result<Exit, Failure> {
+    let session = Session::open(ctx).await?;
+    let decisions = leads::history(&session.store, &args.id, None).await;
+    session.store.close().await;
+    let columns = [
+        Column::text("AT", |decision: &Decision| decision.date_time.to_string()),
+        Column::text("RULE", |decision: &Decision| decision.rule.clone()),
+        Column::text("WHAT", |decision: &Decision| decision.event.clone()),
+        Column::text("BY", |decision: &Decision| decision.by.clone().unwrap_or_default()),
+    ];
+    ctx.out.list(&decisions?, &columns, "nothing was decided about it");
+    Ok(Exit::Done)
 }
 
 async fn say(id: &LeadId, action: Action, by: &By, done: &str, ctx: &Context) -> Result<Exit, Failure> {

@@ -116,6 +116,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Leads(Leads::Won(args)) => leads::won(&args, ctx).await,
         Command::Leads(Leads::Lost(args)) => leads::lost(&args, ctx).await,
         Command::Leads(Leads::Edit(args)) => leads::edit(&args, ctx).await,
+        Command::Leads(Leads::History(args)) => leads::history(&args, ctx).await,
         Command::Rejected(Rejected::List(args)) => rejected::list(&args, ctx).await,
         Command::Rejected(Rejected::Show(args)) => rejected::show(&args, ctx).await,
         Command::Rejected(Rejected::Retry(args)) => rejected::retry(&args, ctx).await,

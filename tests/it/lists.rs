@@ -59,6 +59,25 @@ fn leads_are_listed_as_they_are_now_newest_first() {
     });
 }
 
+#[test]
+fn the_history_of_a_lead_tells_what_was_decided_by_which_rule_and_by_whom() {
+    both(|posthorn| {
+        busy(posthorn);
+        posthorn.at("2026-03-02T10:00:00.000Z");
+        posthorn.ok(&["leads", "accept", "L03", "--by", "ada"]);
+        let listed = posthorn.json(&["leads", "history", "L03"]);
+        let decisions = listed["value"].as_array().expect("a list");
+        let rules: Vec<&str> = decisions.iter().filter_map(|decision| decision["rule"].as_str()).collect();
+        assert_eq!(rules.first(), Some(&"R-CHANNEL"), "the oldest first");
+        assert_eq!(rules.last(), Some(&"R-ACCEPT"));
+        assert_eq!(decisions[decisions.len() - 1]["by"], "ada");
+        let text = posthorn.ok(&["leads", "history", "L03"]);
+        assert_eq!(text.lines().count(), decisions.len(), "a line a decision");
+        assert!(text.contains("\tR-ACCEPT\t"), "{text}");
+        assert!(posthorn.refused(5, &["leads", "history", "L99"]).contains("L99"));
+    });
+}
+
 /// `R-ACTION`
 #[test]
 fn action_items_are_listed_in_every_state_latest_change_first() {

@@ -42,6 +42,7 @@ pub enum Leads {
     Won(Won),
     Lost(Lost),
     Edit(Edit),
+    History(LeadsHistory),
 }
 
 /// `leads list`: lists leads as they are now.
@@ -78,6 +79,19 @@ Examples:
   posthorn leads show L1
   posthorn leads show L1 --json")]
 pub struct LeadsShow {
+    /// The lead
+    #[arg(value_name = "ID", value_parser = lead_id)]
+    pub id: LeadId,
+}
+
+/// `leads history`: lists what was decided about a lead.
+#[derive(Debug, clap::Args)]
+#[command(about = "Lists what was decided about a lead, and by which rule")]
+#[command(after_help = "\
+Examples:
+  posthorn leads history L1
+  posthorn leads history L1 --json")]
+pub struct LeadsHistory {
     /// The lead
     #[arg(value_name = "ID", value_parser = lead_id)]
     pub id: LeadId,
