@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 use crate::mail::encode::put_text;
 use crate::outbox::Kind;
+use crate::outbox::mark::message_mark;
 use crate::partner::EmailAddress;
 use crate::time::Timestamp;
 
@@ -105,8 +106,7 @@ pub enum Error {
 ///
 /// `domain` is the domain of the sender's address ([`domain_of`]).
 pub fn message_id(key: &[u8], delivery_id: i64, domain: &str) -> String {
-    let digest = keyed(key, &[b"posthorn delivery ", &delivery_id.to_be_bytes()]);
-    format!("{}@{domain}", hex(&digest[..16]))
+    format!("{}@{domain}", message_mark(key, delivery_id))
 }
 
 /// Returns the domain of a sender such as `Portal <leads@portal.example>`, IDNA-encoded; none where it is no address.

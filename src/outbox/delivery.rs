@@ -72,10 +72,15 @@ pub enum Event {
     },
     /// It has been in doubt for `resend_after`.
     DoubtOver,
-    /// A bounce says that it was delivered.
+    /// A bounce says that it was delivered, or passed on to where no word comes from: relayed, expanded.
     DsnDelivered,
-    /// A bounce says that its address failed for good.
-    DsnFailed,
+    /// A bounce says that it was refused for good.
+    DsnFailed {
+        /// Whether that suppresses its address: only what says that the address is dead (see [`Event::of`]).
+        suppress: bool,
+    },
+    /// A bounce says that it was not delivered yet, or that it failed for a reason that passes.
+    DsnPending,
     /// When its worker rendered it, there was nothing left to say.
     NothingLeft,
     /// Its lead was answered, has expired or was erased. Not raised for what is gathered: that is rendered from what is left.
@@ -189,8 +194,8 @@ fn from_queued(now: Timestamp, event: Event) -> Option<Next> {
         Event::OpsRetry => Some(Next::queued(now).restarting()),
         // A copy that was in doubt is accounted for: no repeat is needed, or none would help.
         Event::DsnDelivered => Some(Next::to(State::Sent)),
-        Event::DsnFailed => Some(Next::to(State::Failed).suppressing().resolving_again()),
-        Event::SuppressionLifted { .. } => Some(Next::unchanged(State::Queued)),
+        Event::DsnFailed { suppress } => Some(Next::to(State::Failed).suppressing_if(suppress).resolving_again()),
+        Event::SuppressionLifted { .. } | Event::DsnPending => Some(Next::unchanged(State::Queued)),
         // No worker has it. One that lost its lease changes nothing, not even with a 250: the repeat bears the same Message-ID.
         Event::Released
         | Event::Accepted
@@ -221,9 +226,9 @@ fn from_sending(now: Timestamp, event: Event, facts: &Facts<'_>) -> Option<Next>
         Event::NothingLeft => Some(Next::to(State::Cancelled)),
         // What is being sent is a repeat, and the bounce tells of the copy before it: that settles it, whatever its worker says later.
         Event::DsnDelivered => Some(Next::to(State::Sent)),
-        Event::DsnFailed => Some(Next::to(State::Failed).suppressing().resolving_again()),
+        Event::DsnFailed { suppress } => Some(Next::to(State::Failed).suppressing_if(suppress).resolving_again()),
         // The mail is on its way, and its worker's outcome settles it. If it comes back to the queue, its next claim finds what changed.
-        Event::SubjectClosed | Event::AddressSuppressed | Event::AddressSilenced | Event::SuppressionLifted { .. } => {
+        Event::SubjectClosed | Event::AddressSuppressed | Event::AddressSilenced | Event::SuppressionLifted { .. } | Event::DsnPending => {
             Some(Next::unchanged(State::Sending))
         }
         Event::Claimed | Event::DoubtOver | Event::OpsRetry | Event::OpsCancel => None,
@@ -260,7 +265,7 @@ fn after_death(now: Timestamp, handed_over: bool, facts: &Facts<'_>) -> Next {
 fn from_in_doubt(now: Timestamp, event: Event, facts: &Facts<'_>) -> Option<Next> {
     match event {
         Event::Accepted | Event::DsnDelivered => Some(Next::to(State::Sent)),
-        Event::DsnFailed => Some(Next::to(State::Failed).suppressing().resolving_again()),
+        Event::DsnFailed { suppress } => Some(Next::to(State::Failed).suppressing_if(suppress).resolving_again()),
         Event::DoubtOver => match facts.in_doubt {
             InDoubt::Resend if !facts.is_resent => Some(Next::queued(now).repeating()),
             InDoubt::Resend | InDoubt::Hold => None,
@@ -269,7 +274,7 @@ fn from_in_doubt(now: Timestamp, event: Event, facts: &Facts<'_>) -> Option<Next
         Event::SubjectClosed | Event::AddressSilenced | Event::OpsCancel => Some(Next::to(State::Cancelled)),
         Event::AddressSuppressed => Some(Next::to(State::Suppressed).resolving_again()),
         Event::OpsRetry => Some(Next::queued(now).repeating().restarting()),
-        Event::SuppressionLifted { .. } => Some(Next::unchanged(State::InDoubt)),
+        Event::SuppressionLifted { .. } | Event::DsnPending => Some(Next::unchanged(State::InDoubt)),
         // No worker has it.
         Event::Claimed
         | Event::Released
@@ -286,8 +291,9 @@ fn from_in_doubt(now: Timestamp, event: Event, facts: &Facts<'_>) -> Option<Next
 fn from_sent(event: Event) -> Option<Next> {
     match event {
         // Accepted is not delivered: the bounce comes later.
-        Event::DsnFailed => Some(Next::to(State::Failed).suppressing().resolving_again()),
+        Event::DsnFailed { suppress } => Some(Next::to(State::Failed).suppressing_if(suppress).resolving_again()),
         Event::DsnDelivered
+        | Event::DsnPending
         | Event::SubjectClosed
         | Event::AddressSuppressed
         | Event::AddressSilenced
@@ -314,8 +320,8 @@ fn from_failed(now: Timestamp, event: Event) -> Option<Next> {
         // Given up after a doubt, and the copy in doubt had arrived.
         Event::DsnDelivered => Some(Next::to(State::Sent)),
         // Its notice was resolved again when its address failed; otherwise ops see it. The address is bad in any case.
-        Event::DsnFailed => Some(Next::unchanged(State::Failed).suppressing()),
-        Event::SubjectClosed | Event::AddressSuppressed | Event::AddressSilenced | Event::SuppressionLifted { .. } => {
+        Event::DsnFailed { suppress } => Some(Next::unchanged(State::Failed).suppressing_if(suppress)),
+        Event::SubjectClosed | Event::AddressSuppressed | Event::AddressSilenced | Event::SuppressionLifted { .. } | Event::DsnPending => {
             Some(Next::unchanged(State::Failed))
         }
         Event::Claimed
@@ -336,8 +342,9 @@ fn from_failed(now: Timestamp, event: Event) -> Option<Next> {
 fn from_cancelled(event: Event) -> Option<Next> {
     match event {
         // A copy that was in doubt came back.
-        Event::DsnFailed => Some(Next::unchanged(State::Cancelled).suppressing()),
+        Event::DsnFailed { suppress } => Some(Next::unchanged(State::Cancelled).suppressing_if(suppress)),
         Event::DsnDelivered
+        | Event::DsnPending
         | Event::SubjectClosed
         | Event::AddressSuppressed
         | Event::AddressSilenced
@@ -362,11 +369,13 @@ fn from_suppressed(now: Timestamp, event: Event) -> Option<Next> {
     match event {
         Event::SuppressionLifted { is_of_use: true } => Some(Next::queued(now).restarting()),
         Event::OpsCancel => Some(Next::to(State::Cancelled)),
-        Event::DsnFailed => Some(Next::unchanged(State::Suppressed).suppressing()),
+        Event::DsnFailed { suppress } => Some(Next::unchanged(State::Suppressed).suppressing_if(suppress)),
         Event::DsnDelivered => Some(Next::to(State::Sent)),
-        Event::SuppressionLifted { is_of_use: false } | Event::SubjectClosed | Event::AddressSuppressed | Event::AddressSilenced => {
-            Some(Next::unchanged(State::Suppressed))
-        }
+        Event::SuppressionLifted { is_of_use: false }
+        | Event::SubjectClosed
+        | Event::AddressSuppressed
+        | Event::AddressSilenced
+        | Event::DsnPending => Some(Next::unchanged(State::Suppressed)),
         // Ops lift the suppression instead.
         Event::OpsRetry => None,
         Event::Claimed
@@ -425,6 +434,10 @@ impl Next {
 
     const fn suppressing(self) -> Self {
         Self { suppresses: true, ..self }
+    }
+
+    const fn suppressing_if(self, suppresses: bool) -> Self {
+        Self { suppresses, ..self }
     }
 
     const fn resolving_again(self) -> Self {
@@ -533,8 +546,9 @@ impl Event {
             Self::ReplyLost => "a lost reply to the final dot",
             Self::WorkerDied { .. } => "its worker's death",
             Self::DoubtOver => "the end of `resend_after`",
-            Self::DsnDelivered => "a bounce that says delivered",
-            Self::DsnFailed => "a bounce that says failed",
+            Self::DsnDelivered => "a bounce that says delivered, relayed or expanded",
+            Self::DsnFailed { .. } => "a bounce that says failed",
+            Self::DsnPending => "a bounce that says delayed, or failed with 4.x.x",
             Self::NothingLeft => "nothing left to say when it was rendered",
             Self::SubjectClosed => "its lead answered, expired or erased",
             Self::AddressSuppressed => "a suppression of its address",
@@ -703,7 +717,10 @@ mod tests {
         for (event, when, now, facts) in reference::delivery_cases(&retry) {
             for state in State::ALL {
                 let Ok(next) = next(now, state, event, &facts) else { continue };
-                let is_of_address = matches!(event, Event::AddressFault { .. } | Event::DsnFailed | Event::AddressSuppressed);
+                let is_of_address = matches!(
+                    event,
+                    Event::AddressFault { .. } | Event::DsnFailed { .. } | Event::AddressSuppressed
+                );
                 assert_eq!(
                     next.resolves_again,
                     is_of_address && !next.is_unchanged(),
