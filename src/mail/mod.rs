@@ -1,4 +1,4 @@
-//! Makes mails and hands them over: to an SMTP relay, or into a Maildir.
+//! Makes mails and hands them over: to an SMTP relay, or into a Maildir. And reads those that come back ([`dsn`]).
 //!
 //! In: an [`Outgoing`] (what the templates rendered, and to whom), then its bytes and an envelope. Out: the relay's [`Reply`](crate::outbox::Reply),
 //! or a [`Failed`] that says at which stage and whether the mail may be out all the same.
@@ -15,6 +15,7 @@
 
 mod answer;
 mod dkim;
+pub mod dsn;
 mod encode;
 mod failed;
 mod maildir;
