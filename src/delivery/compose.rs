@@ -11,6 +11,7 @@ use crate::lead::model::Urgency;
 use crate::link::{Claim, Purpose};
 use crate::mail::{self, Attachment, Outgoing, Signer};
 use crate::outbox::Kind;
+use crate::outbox::mark::Marks;
 use crate::partner::{EmailAddress, Zone};
 use crate::policy::action::deep_link;
 use crate::policy::digest;
@@ -24,7 +25,7 @@ pub struct Composer {
     templates: Set,
     signer: Option<Signer>,
     settings: Settings,
-    message_id_key: Vec<u8>,
+    marks: Marks,
     message_id_domain: String,
     rules: Rules,
 }
@@ -34,6 +35,8 @@ pub struct Composer {
 pub struct Composed {
     /// The envelope's recipient: the delivery's address, or where mode `redirect` sends everything.
     pub to: EmailAddress,
+    /// The envelope's sender, where each mail has its own (VERP).
+    pub return_to: Option<String>,
     /// Without angle brackets.
     pub message_id: String,
     /// The mail as bytes.
@@ -49,6 +52,11 @@ pub enum NoMail {
     Unwritable(String),
 }
 
+/// Makes the marks of a database's mails, as the settings want them.
+pub fn marks(settings: &Settings, message_id_key: &[u8]) -> Marks {
+    Marks::new(message_id_key, settings.mail.envelope_from.as_ref().map(EmailAddress::as_str))
+}
+
 impl Composer {
     /// Loads the templates and the key of the signature, and takes the settings.
     ///
@@ -61,7 +69,7 @@ impl Composer {
             signer: signing::signer(&settings.dkim)?,
             settings: settings.clone(),
             rules: Rules::from_settings(settings),
-            message_id_key: message_id_key.to_vec(),
+            marks: marks(settings, message_id_key),
             message_id_domain: domain,
         })
     }
@@ -78,7 +86,12 @@ impl Composer {
 
     /// Returns the Message-ID of a delivery, without angle brackets.
     pub fn message_id(&self, delivery_id: i64) -> String {
-        mail::message_id(&self.message_id_key, delivery_id, &self.message_id_domain)
+        format!("{}@{}", self.marks.message(delivery_id), self.message_id_domain)
+    }
+
+    /// Returns the marks by which its mails are known again.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Composes the mail of a letter at `now`.
@@ -131,7 +144,12 @@ impl Composer {
         if let Some(signer) = &self.signer {
             signing::sign(signer, &mut bytes).map_err(unwritable)?;
         }
-        Ok(Composed { to, message_id, bytes })
+        Ok(Composed {
+            to,
+            return_to: self.marks.return_address(delivery.id),
+            message_id,
+            bytes,
+        })
     }
 
     /// In mode `redirect` every mail goes to one address, and its subject says whom it was for.

@@ -139,10 +139,10 @@ impl Line {
                     Err((relay, failed)) => return Some((relay, result_of(failed))),
                 },
             };
-            let next = next.map(|next| (&next.to, next.bytes.as_slice()));
+            let next = next.map(|next| (relays.sender_of(next), &next.to, next.bytes.as_slice()));
             let sent = kept
                 .connection
-                .send_before(&relays.envelope_from, &mail.to, &mail.bytes, next)
+                .send_before(relays.sender_of(mail), &mail.to, &mail.bytes, next)
                 .await;
             let relay = kept.relay.clone();
             if kept.connection.is_usable() {
@@ -208,6 +208,11 @@ impl Relays {
             n_open: Arc::default(),
             opening: RwLock::default(),
         })
+    }
+
+    /// Returns where bounces of a mail go.
+    fn sender_of<'a>(&'a self, mail: &'a Composed) -> &'a str {
+        mail.return_to.as_deref().unwrap_or(&self.envelope_from)
     }
 
     /// Tells whether a connection is open.

@@ -135,7 +135,7 @@ impl Connection {
         self.send_before(envelope_from, to, bytes, None).await
     }
 
-    /// Hands over one mail likewise and, where the relay offers PIPELINING, asks in the same packet for the `next` one, which has to be sent next over
+    /// Hands over one mail likewise and, where the relay offers PIPELINING, asks in the same packet for the `next` one (its sender, recipient, bytes), which has to be sent next over
     /// this connection, or this connection closed by dropping it.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl Connection {
         envelope_from: &str,
         to: &EmailAddress,
         bytes: &[u8],
-        next: Option<(&EmailAddress, &[u8])>,
+        next: Option<(&str, &EmailAddress, &[u8])>,
     ) -> Result<Reply, Failed> {
         let is_kept = self.n_begun > 0;
         self.n_begun += 1;
@@ -164,7 +164,7 @@ impl Connection {
                 ..failed
             }),
             Err(failed) => Err(failed),
-            Ok(()) => self.deliver(envelope_from, bytes, next).await,
+            Ok(()) => self.deliver(bytes, next).await,
         }
     }
 
@@ -345,8 +345,8 @@ impl Connection {
         }
     }
 
-    async fn deliver(&mut self, envelope_from: &str, bytes: &[u8], next: Option<(&EmailAddress, &[u8])>) -> Result<Reply, Failed> {
-        let next = next.filter(|_| self.offers.pipelining).and_then(|(to, bytes)| {
+    async fn deliver(&mut self, bytes: &[u8], next: Option<(&str, &EmailAddress, &[u8])>) -> Result<Reply, Failed> {
+        let next = next.filter(|_| self.offers.pipelining).and_then(|(envelope_from, to, bytes)| {
             // What would be refused here is refused when it is sent.
             let commands = self.commands(envelope_from, to, bytes).ok()?;
             Some((to, commands))

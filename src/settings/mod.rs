@@ -23,6 +23,6 @@ pub use keys::Row;
 pub use load::{Environment, Error, Loaded, load, load_from};
 pub use read::{Fault, Place};
 pub use tables::{
-    ActionCenter, Database, DatabaseUrl, Dkim, InDoubt, Level, Log, LogFormat, Mail, Mode, Portal, Relay, Sender, Settings, Smtp,
+    ActionCenter, Bounces, Database, DatabaseUrl, Dkim, InDoubt, Level, Log, LogFormat, Mail, Mode, Portal, Relay, Sender, Settings, Smtp,
     Templates, Tls, Transport, Worker,
 };

@@ -10,7 +10,7 @@ use crate::partner::EmailAddress;
 use crate::policy::Policy;
 use crate::settings::http::Http;
 use crate::settings::keys::{Table, Visitor};
-use crate::settings::values::{has_id, is_domain, is_language, is_one_of_each, is_selector, is_web_address};
+use crate::settings::values::{has_id, is_domain, is_language, is_one_of_each, is_return_address, is_selector, is_web_address};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -38,6 +38,8 @@ pub struct Settings {
     pub action_center: ActionCenter,
     /// Where posthorn listens, and who may speak to it.
     pub http: Http,
+    /// Where bounces come from, and how long they are kept.
+    pub bounces: Bounces,
     /// How the worker paces itself.
     pub worker: Worker,
     /// Where mail templates are overridden.
@@ -57,6 +59,7 @@ impl Table for Settings {
         v.table("policy", &mut self.policy);
         v.table("action_center", &mut self.action_center);
         v.table("http", &mut self.http);
+        v.table("bounces", &mut self.bounces);
         v.table("worker", &mut self.worker);
         v.table("templates", &mut self.templates);
         v.table("log", &mut self.log);
@@ -172,7 +175,7 @@ pub struct Mail {
     pub from: Sender,
     /// Where answers go.
     pub reply_to: Option<Sender>,
-    /// The envelope's sender, to which bounces come back; `from`'s address where unset.
+    /// The envelope's sender, to which bounces come back; `from`'s address where unset. `{id}` in it stands for a mark of the mail (VERP).
     pub envelope_from: Option<EmailAddress>,
     /// The Maildir of the transport `maildir`.
     pub maildir: PathBuf,
@@ -241,7 +244,9 @@ impl Table for Mail {
         v.key("transport", &mut self.transport);
         v.key("from", &mut self.from);
         v.key("reply_to", &mut self.reply_to);
-        v.key("envelope_from", &mut self.envelope_from);
+        v.checked("envelope_from", &mut self.envelope_from, |address| {
+            address.as_ref().map_or(Ok(()), is_return_address)
+        });
         v.key("maildir", &mut self.maildir);
         v.key("redirect_to", &mut self.redirect_to);
         v.checked("locale", &mut self.locale, |tag| is_language(tag));
@@ -385,6 +390,32 @@ impl Table for ActionCenter {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.checked("url", &mut self.url, |url| url.as_deref().map_or(Ok(()), is_web_address));
         v.key("secret_file", &mut self.secret_file);
+    }
+}
+
+/// Table `bounces`.
+#[derive(Clone, Debug)]
+pub struct Bounces {
+    /// A Maildir that `serve` takes bounces from; unset: none.
+    pub maildir: Option<PathBuf>,
+    /// How long that is kept which matched no mail.
+    pub keep: Duration,
+}
+
+impl Default for Bounces {
+    fn default() -> Self {
+        // A month: somebody looks at the list within it, and what came holds names and addresses of people.
+        Self {
+            maildir: None,
+            keep: 30 * DAY,
+        }
+    }
+}
+
+impl Table for Bounces {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("maildir", &mut self.maildir);
+        v.bounded("keep", &mut self.keep, HOUR..=365 * DAY);
     }
 }
 

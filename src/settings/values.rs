@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::Value;
 
+use crate::outbox::mark::{MARK_CHARS_MAX, PLACE};
 use crate::partner::{EmailAddress, Zone};
 use crate::policy::Rung;
 use crate::policy::schedule::Cron;
@@ -315,6 +316,25 @@ pub(crate) fn has_id(url: &str) -> Result<(), String> {
     ))
 }
 
+/// Refuses a return address whose place for a mail's mark is somewhere else than in one spot before the `@`, or leaves no room for it.
+pub(crate) fn is_return_address(address: &EmailAddress) -> Result<(), String> {
+    let (local, domain) = address.as_str().rsplit_once('@').unwrap_or((address.as_str(), ""));
+    // 64 is what RFC 5321 §4.5.3.1.1 allows before the `@`.
+    let has_room = local.len() + MARK_CHARS_MAX <= 64 + PLACE.len();
+    match local.matches(PLACE).count() {
+        0 if !domain.contains(['{', '}']) => Ok(()),
+        1 if has_room => Ok(()),
+        1 => Err(format!(
+            "{} leaves no room for a mark of {MARK_CHARS_MAX} characters; write a shorter one, such as \"bounces+{PLACE}@example.org\"",
+            found(&Value::String(address.to_string()))
+        )),
+        _ => Err(format!(
+            "{} has {PLACE} more than once; write \"bounces+{PLACE}@example.org\"",
+            found(&Value::String(address.to_string()))
+        )),
+    }
+}
+
 /// Refuses what cannot be a domain of one's own in the DNS.
 pub(crate) fn is_domain(domain: &str) -> Result<(), String> {
     let ascii = idna::domain_to_ascii(domain).unwrap_or_default();
@@ -439,6 +459,20 @@ mod tests {
             let read = DatabaseUrl::read(&Value::String(url.into()));
             assert_eq!(read.is_ok(), is_right, "{url}");
             assert!(!format!("{read:?}").contains("hush"), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_return_address_has_one_place_for_a_mark_and_room_for_it() {
+        for (address, is_right) in [
+            ("bounces@example.org", true),
+            ("bounces+{id}@example.org", true),
+            ("{id}@bounces.example.org", true),
+            ("bounces-of-the-partner-portal+{id}@example.org", false),
+            ("{id}+{id}@example.org", false),
+        ] {
+            let address: EmailAddress = address.parse().expect("an address");
+            assert_eq!(is_return_address(&address).is_ok(), is_right, "{address}");
         }
     }
 

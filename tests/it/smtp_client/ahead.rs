@@ -15,7 +15,7 @@ const EVE: &str = "eve@contoso.example";
 
 async fn send_before(connection: &mut Connection, to: &str, next: &str) -> Result<Reply, Failed> {
     connection
-        .send_before(SENDER, &address(to), MAIL, Some((&address(next), MAIL)))
+        .send_before(SENDER, &address(to), MAIL, Some((SENDER, &address(next), MAIL)))
         .await
 }
 
@@ -202,7 +202,7 @@ async fn a_cut_in_a_large_mail_with_another_behind_it_is_no_doubt() {
     let mut connection = open(&relay).await;
     let next = address(BOB);
     let failed = connection
-        .send_before(SENDER, &address(ADA), data.as_bytes(), Some((&next, MAIL)))
+        .send_before(SENDER, &address(ADA), data.as_bytes(), Some((SENDER, &next, MAIL)))
         .await
         .unwrap_err();
     assert_eq!(
@@ -244,7 +244,10 @@ async fn a_next_mail_that_the_relay_cannot_take_does_not_touch_this_one() {
     let mut connection = open(&relay).await;
     let (ada, bob) = (address(ADA), address(BOB));
     let large = [b'x'; 200];
-    connection.send_before(SENDER, &ada, MAIL, Some((&bob, &large))).await.unwrap();
+    connection
+        .send_before(SENDER, &ada, MAIL, Some((SENDER, &bob, &large)))
+        .await
+        .unwrap();
     assert!(!connection.is_asked());
     let failed = connection.send(SENDER, &bob, &large).await.unwrap_err();
     assert_eq!((failed.stage, failed.reply.unwrap().code), (Stage::Data, 552));
