@@ -6,6 +6,9 @@
 
 pub mod answer;
 pub mod audit;
+pub mod bounce;
+mod bounce_match;
+pub mod bounces;
 pub mod claim;
 pub mod database;
 pub mod digests;
@@ -47,6 +50,8 @@ mod tests;
 
 pub use erratum::{Error, NotFound, Wrong};
 
+use std::time::Duration;
+
 use crate::lead::Lead;
 use crate::outbox::delivery::InDoubt;
 use crate::outbox::retry::Retry;
@@ -79,6 +84,8 @@ pub struct Rules {
     pub public_url: Option<String>,
     /// `mail.answer_links`
     pub answer_links: bool,
+    /// `bounces.keep`
+    pub keep_bounces: Duration,
 }
 
 impl Rules {
@@ -93,6 +100,7 @@ impl Rules {
             in_doubt: settings.worker.in_doubt,
             public_url: settings.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
             answer_links: settings.mail.answer_links,
+            keep_bounces: settings.bounces.keep,
             retry: Retry {
                 give_up_after: settings.smtp.give_up_after,
                 resend_after: settings.worker.resend_after,

@@ -10,6 +10,7 @@ mod error;
 
 pub mod attempts;
 pub mod audit;
+pub mod bounces;
 pub mod deliveries;
 pub mod digests;
 pub mod history;
@@ -45,6 +46,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
     let rooms = [
         attempts::ALL,
         audit::ALL,
+        bounces::ALL,
         deliveries::ALL,
         digests::ALL,
         history::ALL,

@@ -64,6 +64,12 @@ pub const METRICS: &[Metric] = &[
         "What became of mails that were tried: sent, failed, retried, in_doubt, cancelled.",
     ),
     metric(
+        BOUNCES,
+        Kind::Counter,
+        &["class", "state"],
+        "Mails that came to where bounces go: what they say, and whether they matched a mail: matched, unmatched, ignored, repeat.",
+    ),
+    metric(
         LEADS,
         Kind::Counter,
         &["outcome"],
@@ -120,6 +126,7 @@ const OLDEST_DUE: &str = "posthorn_outbox_oldest_due_seconds";
 const BACKLOG: &str = "posthorn_outbox_backlog";
 const LEAD_TO_SENT: &str = "posthorn_lead_to_sent_seconds";
 const DELIVERIES: &str = "posthorn_deliveries_total";
+const BOUNCES: &str = "posthorn_bounces_total";
 const LEADS: &str = "posthorn_leads_total";
 const PARKED: &str = "posthorn_notices_parked";
 const HELD: &str = "posthorn_leads_held";
@@ -223,6 +230,11 @@ pub(super) fn delivery_recorded(kind: &'static str, outcome: &'static str, since
     if let Some(waited) = since_arrival {
         histogram!(LEAD_TO_SENT).record(waited);
     }
+}
+
+/// Counts a mail that came to where bounces go. Both labels are words of the core.
+pub(super) fn bounce_taken_in(class: &str, state: &str) {
+    counter!(BOUNCES, "class" => class.to_owned(), "state" => state.to_owned()).increment(1);
 }
 
 /// Says whether a relay is left alone.

@@ -81,6 +81,12 @@ pub fn delivery_recorded(delivery_id: i64, kind: &'static str, outcome: &'static
     tracing::debug!(delivery_id, kind, outcome, "delivery recorded");
 }
 
+/// A mail that came to where bounces go was taken in.
+pub fn bounce_taken_in(class: &str, state: &str, is_repeat: bool) {
+    metrics::bounce_taken_in(class, if is_repeat { "repeat" } else { state });
+    tracing::info!(class, state, is_repeat, "bounce taken in");
+}
+
 /// The books were closed.
 pub fn audited(n_orphans: i64, at: crate::time::Timestamp, took: Duration) {
     metrics::audited(n_orphans, at);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::app::bounce;
 use crate::app::explain::told::{Mail, Told, tell};
 use crate::app::explain::{Decision, Next, SENDER_IS_TOLD, and, decisions, when};
 use crate::app::feed::ShownItem;
@@ -276,13 +277,29 @@ impl Case<'_> {
         let mut verdict = format!("Mailed to {} on {}{way}", and(&addresses), self.when(first));
         let not: Vec<String> = mails
             .iter()
-            .filter(|mail| mail.state != "sent")
-            .map(|mail| format!("{} is {}", mail.address, told_state(mail)))
+            .filter_map(|mail| match (self.bounced(mail), mail.state) {
+                (Some(bounced), _) => Some(format!("{} {bounced}", mail.address)),
+                (None, "sent") => None,
+                (None, _) => Some(format!("{} is {}", mail.address, told_state(mail))),
+            })
             .collect();
         if !not.is_empty() {
             verdict.push_str(&format!("; the mail to {}", not.join(", that to ")));
         }
         Some(verdict + ".")
+    }
+
+    /// Says of a mail that came back, or is late on its way, what its bounce said, as the rest of a sentence.
+    fn bounced(&self, mail: &Mail) -> Option<String> {
+        let bounce = mail.attempts.iter().rfind(|attempt| attempt.stage == bounce::STAGE)?;
+        let said = bounce.detail.split_once(": ").map_or(bounce.detail.as_str(), |(_, said)| said);
+        let on = self.when(bounce.date_time);
+        match bounce.outcome.as_str() {
+            "hard" => Some(format!("came back on {on}: {said}")),
+            "soft" => Some(format!("came back on {on}, for a reason that passes: {said}")),
+            "delayed" => Some(format!("is late, says a report of {on}: {said}")),
+            _ => None,
+        }
     }
 
     fn under_way(&self, mails: &[&Mail]) -> Option<String> {
@@ -339,7 +356,13 @@ impl Case<'_> {
 
     /// Every mail about it came to nothing.
     fn failed(&self, mails: &[&Mail]) -> String {
-        let each: Vec<String> = mails.iter().map(|mail| format!("{}: {}", mail.address, told_state(mail))).collect();
+        let each: Vec<String> = mails
+            .iter()
+            .map(|mail| match self.bounced(mail) {
+                Some(bounced) => format!("The mail to {} {bounced}", mail.address),
+                None => format!("{}: {}", mail.address, told_state(mail)),
+            })
+            .collect();
         let what = if mails.iter().any(|mail| mail.state == "failed") {
             "Could not be delivered"
         } else {

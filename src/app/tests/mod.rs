@@ -1,6 +1,7 @@
 //! What the use cases promise, rule by rule, on both engines.
 
 mod answers;
+mod bounces;
 mod channel;
 mod concurrency;
 mod deliveries;

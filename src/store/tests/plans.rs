@@ -26,6 +26,7 @@ const BIG: &[&str] = &[
     "address_fault",
     "opt_out",
     "known_resource",
+    "bounce",
 ];
 
 /// Statements that may read a whole table, and why.
@@ -60,6 +61,9 @@ const IN_ORDER: &[&str] = &[
     "partners.list",
     "suppressions.list",
     "rejected.list",
+    "bounces.list",
+    "bounces.list_state",
+    "bounces.candidates",
     "resources.claim",
     "resources.forget",
     "history.of_lead",
@@ -107,6 +111,8 @@ fn seed(n: u32, m: u32) -> String {
          {n_rows} insert into known_resource (uri, resource_id, event_name, known_at, state, due_at, attempt)
          select 'https://api.portal.example/v1/referrals/L' || i, 'L' || i, 'referral-created', i * 1000,
            case when i > {open} then 'known' else 'fetched' end, case when i > {open} then i * 1000 end, 0 from n;
+         {n_rows} insert into bounce (received_at, source, identity, sort, state, said, reason)
+         select i * 1000, 'http', '' || i, 'report', case when i > {open} then 'unmatched' else 'matched' end, '550 5.1.1', '{filler}' from n;
          {n_few} insert into partner (id, record, updated_at) select 'partner-' || i, '{{}}', 0 from n;
          {n_few} insert into partner_address (partner_id, address) select 'partner-' || i, 'user-' || i || '@contoso.example' from n;
          {n_few} insert into partner_state (partner_id, day_count) select 'partner-' || i, 0 from n;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lead::{Stage, kind::Kind as LeadKind};
+use crate::outbox::bounce::Class;
 use crate::outbox::{Kind, delivery, notice};
 use crate::policy::channel::Channel;
 use crate::store::Store;
@@ -54,6 +55,10 @@ fn the_words_under_a_check_are_the_words_of_the_core() {
         ("item.urgency", words(&["urgent", "cooled"])),
         ("item.state", words(&["open", "done", "withdrawn"])),
         ("known_resource.state", words(&["known", "fetched", "failed"])),
+        ("bounce.sort", words(&["report", "auto_reply", "complaint", "other"])),
+        ("bounce.state", words(&["matched", "unmatched", "ignored"])),
+        ("bounce.class", words(&Class::ALL.map(Class::as_str))),
+        ("bounce.matched_by", words(&["return_address", "envelope_id", "message_id"])),
         ("rejected.state", words(&["open", "taken_in", "discarded"])),
     ]
     .into();
