@@ -93,6 +93,9 @@ pub enum Command {
     /// Keeps the addresses that are not mailed any more
     #[command(subcommand)]
     Suppressions(delivery::Suppressions),
+    /// Takes in what came back of mails, and shows it
+    #[command(subcommand)]
+    Bounces(delivery::Bounces),
     /// Shows what the Action Center was told
     #[command(subcommand)]
     Actions(partners::Actions),

@@ -13,6 +13,7 @@ pub mod output;
 
 mod actions;
 mod audit;
+mod bounces;
 mod config;
 mod deliveries;
 mod demo;
@@ -97,7 +98,7 @@ fn level(global: &Global, command: &Command, ctx: &Context) -> telemetry::Level 
 }
 
 async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
-    use args::delivery::{Deliveries, Digest, Suppressions};
+    use args::delivery::{Bounces, Deliveries, Digest, Suppressions};
     use args::leads::{Leads, Rejected};
     use args::partners::{Actions, Partners};
     use args::setup::{Config, Token};
@@ -137,6 +138,9 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Suppressions(Suppressions::List(args)) => suppressions::list(&args, ctx).await,
         Command::Suppressions(Suppressions::Add(args)) => suppressions::add(&args, ctx).await,
         Command::Suppressions(Suppressions::Remove(args)) => suppressions::remove(&args, ctx).await,
+        Command::Bounces(Bounces::Import(args)) => bounces::import(&args, ctx).await,
+        Command::Bounces(Bounces::List(args)) => bounces::list(&args, ctx).await,
+        Command::Bounces(Bounces::Show(args)) => bounces::show(&args, ctx).await,
         Command::Actions(Actions::List(args)) => actions::list(&args, ctx).await,
         Command::Migrate(args) => run::migrate(&args, ctx).await,
         Command::Config(Config::Check(args)) => config::check(&args, ctx),

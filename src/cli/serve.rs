@@ -12,12 +12,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::audit::audit;
-use crate::app::{Rules, database, links};
+use crate::app::{self, Rules, database, links};
 use crate::cli::args::setup::Serve;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::session::{Session, fresh_key};
 use crate::clock::{Clock, Next, wall_now};
+use crate::delivery::bounce::Inbox;
 use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
 use crate::delivery::post::Posts;
@@ -38,6 +39,10 @@ const POLL: Duration = Duration::from_millis(500);
 const FIRST_AUDIT: Duration = Duration::from_secs(60);
 /// How often it does then. A million leads take some twenty seconds of one reader.
 const AUDIT_EVERY: Duration = Duration::from_secs(3600);
+/// How often `serve` looks into the Maildir that bounces come to: they take minutes on their way.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often it forgets what was kept for long enough, which is days.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// How long a loop waits after the database was away.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -136,6 +141,13 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         settings.worker.drain,
     ));
     tasks.spawn(run_fetches(pace.clone(), fetches, current.clone()));
+    tasks.spawn(run_bounces(
+        session.store.clone(),
+        pace.clone(),
+        settings.bounces.maildir.as_deref().map(Inbox::new),
+        current.clone(),
+        wake.clone(),
+    ));
     tasks.spawn(run_posts(pace, posts));
     let config = ctx.loaded.file().map(PathBuf::from);
     let ended = watch_signals(signals, &session.store, ctx.clock, settings, config, key, &reloaded, &mut tasks).await;
@@ -262,6 +274,7 @@ fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("http.max_connections", old.http.max_connections != new.http.max_connections),
         ("http.patience", old.http.patience != new.http.patience),
         ("http.ready_within", old.http.ready_within != new.http.ready_within),
+        ("bounces.maildir", old.bounces.maildir != new.bounces.maildir),
         ("portal.resource_url", old.portal.resource_url != new.portal.resource_url),
         (
             "portal.resource_token_file",
@@ -478,6 +491,46 @@ async fn run_fetches(mut pace: Pace, mut fetches: Fetches, current: watch::Recei
         let next = fetches.turn(pace.clock.now(), &rules).await;
         let next = pace.or_pause(next.map_err(Failure::from)).await;
         pace.rest(next).await;
+    }
+    Ok(())
+}
+
+/// Looks into the Maildir that bounces come to, and now and then forgets what was kept for long enough.
+async fn run_bounces(
+    store: Store,
+    pace: Pace,
+    mut inbox: Option<Inbox>,
+    current: watch::Receiver<Current>,
+    wake: watch::Sender<()>,
+) -> Result<(), Failure> {
+    let mut forget_at = pace.clock.now();
+    while !pace.stop.is_cancelled() {
+        let now = pace.clock.now();
+        let Current { rules, composer, .. } = current.borrow().clone();
+        if now >= forget_at {
+            match app::bounce::forget(&store, now, &rules).await {
+                Ok(()) => forget_at = now.plus(FORGET_EVERY),
+                Err(error) => tracing::warn!("bounces not forgotten, next try in {} s: {error}", LOOK_EVERY.as_secs()),
+            }
+        }
+        let taken = match &mut inbox {
+            Some(inbox) => inbox.turn(&store, now, &rules, composer.marks()).await,
+            None => Ok(0),
+        };
+        match taken {
+            Ok(0) => {}
+            // There may be more.
+            Ok(_) => {
+                wake.send_replace(());
+                continue;
+            }
+            Err(error) => tracing::error!("bounces not taken in, next try in {} s: {error}", LOOK_EVERY.as_secs()),
+        }
+        // Both may be dropped at their await.
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => (),
+            () = pace.stop.cancelled() => (),
+        }
     }
     Ok(())
 }

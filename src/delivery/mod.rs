@@ -1,12 +1,13 @@
 //! Turns what is due into mails, and hands them over: claim → compose → send → record, in batches, on a bounded number of kept connections.
 //!
 //! In: notices and deliveries that are due (`app::claim`). Out: mails at a relay or in a Maildir, posts at the Action Center, and what became of each
-//! (`app::record`).
+//! (`app::record`). And the other way round: bounces, and what came of them (`app::bounce`).
 //!
 //! **Invariants:** nothing is sent that is not claimed in the database first; an outcome is recorded with the worker's own epoch; a worker that cannot
 //! record, or whose lease has run out, stops handing over. Memory is bounded by the batch.
 //! **Not here:** who is told (`app::resolve`), what an outcome means (`outbox`), the wire (`mail`).
 
+pub mod bounce;
 pub mod compose;
 pub mod lease;
 pub mod outlet;

@@ -13,6 +13,7 @@ pub mod public;
 
 mod actions;
 mod answers;
+mod bounces;
 mod deliveries;
 mod digests;
 mod explain;
@@ -153,6 +154,7 @@ fn resources() -> OpenApiRouter<Site> {
         .merge(digests::routes())
         .merge(deliveries::routes())
         .merge(suppressions::routes())
+        .merge(bounces::routes())
         .merge(rejected::routes())
         .merge(explain::routes())
         .merge(status::routes())

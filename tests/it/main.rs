@@ -6,6 +6,7 @@ mod addresses;
 mod answers;
 mod api;
 mod audit;
+mod bounces;
 mod crash;
 mod disk_full;
 mod dkim;

@@ -1,8 +1,8 @@
-//! `digest`, `deliveries` and `suppressions`: what goes out, and what does not.
+//! `digest`, `deliveries`, `suppressions` and `bounces`: what goes out, what does not, and what comes back.
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::cli::args::values::{lead_id, other_id, partner_id};
+use crate::cli::args::values::{Input, lead_id, other_id, partner_id};
 use crate::lead::LeadId;
 use crate::partner::{EmailAddress, PartnerId};
 
@@ -200,4 +200,79 @@ pub struct SuppressionsRemove {
     /// The address
     #[arg(value_name = "ADDRESS")]
     pub address: EmailAddress,
+}
+
+/// `bounces …`.
+#[derive(Debug, Subcommand)]
+pub enum Bounces {
+    Import(BouncesImport),
+    List(BouncesList),
+    Show(BouncesShow),
+}
+
+/// `bounces import`: takes bounces in.
+#[derive(Debug, clap::Args)]
+#[command(about = "Takes in mail that came back, and does what follows from it")]
+#[command(after_help = "\
+Examples:
+  posthorn bounces import bounce.eml
+  posthorn bounces import /var/mail/bounces    A Maildir; it is left as it is.
+  posthorn bounces import - < bounce.eml       From a mail server's pipe.")]
+pub struct BouncesImport {
+    /// A file with one mail, a Maildir, or - for standard input
+    #[arg(value_name = "FILE|MAILDIR")]
+    pub input: Input,
+    /// To whom it came, where the mail server says so; else its headers do
+    #[arg(long, value_name = "ADDRESS")]
+    pub recipient: Option<String>,
+}
+
+/// What became of what came, as `--state` takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BounceState {
+    /// It was about a mail, and did what follows
+    Matched,
+    /// It is a report, and about no mail as far as is believed
+    Unmatched,
+    /// It is no report: an automatic answer, a complaint, a letter
+    Ignored,
+}
+
+impl BounceState {
+    /// Returns the word that the database knows it by.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::Unmatched => "unmatched",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// `bounces list`: lists bounces.
+#[derive(Debug, clap::Args)]
+#[command(about = "Lists what came back, latest first")]
+#[command(after_help = "\
+Examples:
+  posthorn bounces list
+  posthorn bounces list --state unmatched")]
+pub struct BouncesList {
+    /// Only those in this state
+    #[arg(long, value_enum, value_name = "STATE")]
+    pub state: Option<BounceState>,
+    /// At most so many; all where it is not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: Option<u32>,
+}
+
+/// `bounces show`: shows a bounce.
+#[derive(Debug, clap::Args)]
+#[command(about = "Shows what came back, what followed, and the mail where it is kept")]
+#[command(after_help = "\
+Examples:
+  posthorn bounces show 7")]
+pub struct BouncesShow {
+    /// Which, as `bounces list` names it
+    #[arg(value_name = "ID", value_parser = other_id)]
+    pub id: String,
 }
