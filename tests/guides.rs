@@ -80,6 +80,23 @@ fn the_guide_to_integrate_leads_to_the_first_mail() {
 }
 
 #[test]
+fn the_guide_to_bounces_leads_to_the_next_address() {
+    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("the guide was not run: there is no curl; `cargo xtask test` installs it");
+        return;
+    }
+    let (out, folder) = run("bounces.md");
+    assert_eq!(fs::read_dir(folder.path().join("mail/new")).expect("mails").count(), 2, "{out}");
+    for told in [
+        "hard: mail 1 to kim@contoso.com: 550 5.1.1 no such user; the address is suppressed",
+        "Mailed to ada@contoso.com on 2026-03-02 10:00 UTC",
+        "\"isRepeat\":true",
+    ] {
+        assert!(out.contains(told), "{told} is not in\n{out}");
+    }
+}
+
+#[test]
 fn the_guide_to_sign_mail_leads_to_a_signed_mail_and_its_record() {
     if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
         eprintln!("the guide was not run: there is no openssl");
