@@ -32,7 +32,10 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod delivery;
+#[cfg(not(feature = "fault-points"))]
 mod fault_point;
+#[cfg(feature = "fault-points")]
+pub mod fault_point;
 pub mod http;
 pub mod intake;
 pub mod mail;

@@ -286,6 +286,7 @@ impl Store {
 
     /// Begins a transaction that writes. On SQLite it is the only one.
     pub async fn begin(&self) -> Result<Tx, Error> {
+        seam("begin")?;
         let inner = match &self.engine {
             Engine::Sqlite { write, .. } => Inner::Sqlite(begin_immediate(write).await.map_err(|e| Error::query("begin", e))?),
             Engine::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(|e| Error::query("begin", e))?),
@@ -295,6 +296,7 @@ impl Store {
 
     /// Begins a transaction that only reads, beside the writer.
     pub async fn read(&self) -> Result<Tx, Error> {
+        seam("begin")?;
         let inner = match &self.engine {
             Engine::Sqlite { read, .. } => Inner::Sqlite(read.begin().await.map_err(|e| Error::query("begin", e))?),
             Engine::Postgres(pool) => Inner::Postgres(pool.begin().await.map_err(|e| Error::query("begin", e))?),
@@ -391,19 +393,39 @@ pub(crate) async fn retried<T, F: Future<Output = Result<T, Error>>>(mut once: i
     }
 }
 
+/// Fails where the simulation wants this call to (`fault_point::arm`).
+#[cfg(feature = "fault-points")]
+fn seam(name: &'static str) -> Result<(), Error> {
+    use crate::fault_point::{Failure, seam};
+    let source = match seam(name) {
+        None => return Ok(()),
+        Some(Failure::Conflict) => sqlx::Error::Database(Box::new(super::error::Conflict)),
+        Some(Failure::Away) => std::io::Error::other("the database is away, since the simulation wants it so").into(),
+    };
+    Err(Error::query(name, source))
+}
+
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+fn seam(_name: &'static str) -> Result<(), Error> {
+    Ok(())
+}
+
 impl Tx {
     /// Makes everything written so far permanent.
     pub async fn commit(mut self) -> Result<(), Error> {
         if self.brings_work && !self.is_embedded() {
             self.execute(&WAKE, args![]).await?;
         }
+        seam("commit.before")?;
         crate::fault_point::hit("commit.before");
         let done = match self.inner {
             Inner::Sqlite(tx) => tx.commit().await,
             Inner::Postgres(tx) => tx.commit().await,
         };
         crate::fault_point::hit("commit.after");
-        done.map_err(|e| Error::query("commit", e))
+        done.map_err(|e| Error::query("commit", e))?;
+        seam("commit.after")
     }
 
     /// Says that there is work behind its commit: whoever sleeps is woken by it. On SQLite everybody sees each commit by himself.
@@ -422,6 +444,7 @@ impl Tx {
 
     /// Runs a statement and returns how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<u64, Error> {
+        seam(sql.name)?;
         let done = match &mut self.inner {
             Inner::Sqlite(tx) => bind_sqlite(sqlx::query(sql.sqlite), args)
                 .execute(&mut **tx)
@@ -437,6 +460,7 @@ impl Tx {
 
     /// Runs a statement and returns its rows.
     pub(crate) async fn fetch_all<T: Row>(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<Vec<T>, Error> {
+        seam(sql.name)?;
         let done = match &mut self.inner {
             Inner::Sqlite(tx) => bind_sqlite_as(sqlx::query_as(sql.sqlite), args).fetch_all(&mut **tx).await,
             Inner::Postgres(tx) => bind_postgres_as(sqlx::query_as(sql.postgres), args).fetch_all(&mut **tx).await,
@@ -472,6 +496,7 @@ impl Tx {
 
     /// Runs a statement that only reads and has one row, and does not wait to be told that there is no second one.
     async fn fetch_first<T: Row>(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<Option<T>, Error> {
+        seam(sql.name)?;
         let done = match &mut self.inner {
             Inner::Sqlite(tx) => bind_sqlite_as(sqlx::query_as(sql.sqlite), args).fetch_optional(&mut **tx).await,
             Inner::Postgres(tx) => bind_postgres_as(sqlx::query_as(sql.postgres), args).fetch_optional(&mut **tx).await,

@@ -104,6 +104,39 @@ impl Error {
     }
 }
 
+/// What an engine says of a transaction that lost against another one, for the simulation.
+#[cfg(feature = "fault-points")]
+#[derive(Debug, thiserror::Error)]
+#[error("database is locked, since the simulation wants it so")]
+pub(super) struct Conflict;
+
+#[cfg(feature = "fault-points")]
+impl sqlx::error::DatabaseError for Conflict {
+    fn message(&self) -> &str {
+        "database is locked, since the simulation wants it so"
+    }
+
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+        Some("5".into())
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> sqlx::error::ErrorKind {
+        sqlx::error::ErrorKind::Other
+    }
+}
+
 /// Returns the engine's own words without sqlx's frame around them.
 fn reason(source: &sqlx::Error) -> String {
     match source {
