@@ -12,7 +12,9 @@ use crate::outbox::delivery::{Due, Event, Facts, InDoubt, Next, State, next};
 use crate::outbox::reply::{Reply, Stage, Verdict, classify};
 use crate::partner::EmailAddress;
 use crate::store::attempts::{Attempt, insert_attempts};
-use crate::store::deliveries::{Delivery, Outcome, find_delivery, list_dead, list_doubtful, move_deliveries, record_outcomes};
+use crate::store::deliveries::{
+    Delivery, Outcome, find_delivery, list_dead, list_doubtful, list_held_by, move_deliveries, record_outcomes,
+};
 use crate::store::notices::reopen_notices;
 use crate::store::suppressions::note_faults;
 use crate::store::workers::find_marking;
@@ -282,6 +284,38 @@ async fn recover_once(store: &Store, now: Timestamp, wall_now: Timestamp, rules:
             ));
         }
     }
+    if moves.is_empty() {
+        return Ok(0);
+    }
+    let n_moved = move_deliveries(&mut tx, now, &moves).await?.len();
+    tx.commit().await?;
+    Ok(n_moved)
+}
+
+/// Puts back into the queue whatever the worker `owner` holds, and returns how many that is: for one that has nothing under way. A claim whose answer was lost
+/// may have been committed, and nobody else takes those deliveries back while their worker lives.
+///
+/// # Errors
+/// The database cannot record it.
+pub async fn give_back(store: &Store, now: Timestamp, rules: &Rules, owner: i64) -> Result<usize, Error> {
+    Ok(retried(|| give_back_once(store, now, rules, owner)).await?)
+}
+
+async fn give_back_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64) -> Result<usize, crate::store::Error> {
+    let mut tx = store.begin().await?;
+    let held = list_held_by(&mut tx, owner, RECOVER_MAX).await?;
+    let moves: Vec<(State, Outcome)> = held
+        .iter()
+        .filter_map(|delivery| {
+            moved(
+                now,
+                delivery,
+                Event::Released,
+                rules,
+                "its worker did not hear that it had claimed it",
+            )
+        })
+        .collect();
     if moves.is_empty() {
         return Ok(0);
     }

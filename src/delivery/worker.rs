@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::Rules;
 use crate::app::claim::{Letter, claim};
-use crate::app::record::{Tried, TryResult, record, recover};
+use crate::app::record::{Tried, TryResult, give_back, record, recover};
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::Error;
 use crate::delivery::compose::Composer;
@@ -53,6 +53,8 @@ pub struct Worker {
     unmarked: Vec<Letter>,
     /// Outcomes that the database has not taken yet: kept while it is away, for as long as the lease holds.
     unwritten: Vec<Tried>,
+    /// A claim has failed, and may have been committed: nobody else takes back what it claimed while this worker lives.
+    is_unsure: bool,
     relay_rests_until: Option<Timestamp>,
     recovered_at: Option<Instant>,
     n_recorded: u64,
@@ -87,6 +89,7 @@ impl Worker {
             stop: stop.clone(),
             unmarked: Vec::new(),
             unwritten: Vec::new(),
+            is_unsure: false,
             relay_rests_until: None,
             recovered_at: None,
             n_recorded: 0,
@@ -154,7 +157,17 @@ impl Worker {
         if self.stop.is_cancelled() || is_resting || n_held + n_share > self.batch {
             return Ok(0);
         }
-        let claimed = claim(&self.store, now, &self.rules, self.epoch, n_share).await?;
+        if self.is_unsure {
+            // What it holds besides cannot be told from what it does not know of: first all that is under way ends.
+            if !self.is_idle() {
+                return Ok(0);
+            }
+            give_back(&self.store, now, &self.rules, self.epoch).await?;
+            self.is_unsure = false;
+        }
+        let claimed = claim(&self.store, now, &self.rules, self.epoch, n_share).await;
+        self.is_unsure = claimed.is_err();
+        let claimed = claimed?;
         if self.rules.in_doubt == InDoubt::Hold {
             self.unmarked.extend(claimed.letters);
         } else {

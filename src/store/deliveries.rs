@@ -25,6 +25,7 @@ pub(super) const ALL: &[&Sql] = &[
     &HELD,
     &HAND_OVER,
     &DEAD,
+    &HELD_BY,
     &DOUBTFUL,
     &MOVE,
     &CANCEL,
@@ -404,6 +405,25 @@ const DEAD: Sql = Sql {
 /// Lists deliveries whose worker has died.
 pub async fn list_dead(tx: &mut Tx, wall_now: Timestamp, limit: i64) -> Result<Vec<Delivery>, Error> {
     in_order(tx.fetch_all(&DEAD, args![wall_now, limit]).await?)
+}
+
+const HELD_BY: Sql = Sql {
+    name: "deliveries.held_by",
+    sqlite: concat!(
+        "/* deliveries.held_by */ select ",
+        columns!(),
+        " from delivery where state = 'sending' and owner = $1 order by id limit $2"
+    ),
+    postgres: concat!(
+        "/* deliveries.held_by */ select ",
+        columns!(),
+        " from delivery where state = 'sending' and owner = $1 order by id limit $2"
+    ),
+};
+
+/// Lists deliveries that a worker holds.
+pub async fn list_held_by(tx: &mut Tx, owner: i64, limit: i64) -> Result<Vec<Delivery>, Error> {
+    in_order(tx.fetch_all(&HELD_BY, args![owner, limit]).await?)
 }
 
 const DOUBTFUL: Sql = Sql {

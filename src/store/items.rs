@@ -316,18 +316,19 @@ const CLAIM: Sql = Sql {
     name: "items.claim",
     sqlite: concat!(
         "/* items.claim */ update item set post_owner = $2 where seq in (select seq from item where post_due_at is not null and post_due_at <= $1
-  and (post_owner is null or post_owner in (select epoch from worker where alive_until < $3)) order by post_due_at, seq limit $4) returning ",
+  and (post_owner is null or post_owner = $2 or post_owner in (select epoch from worker where alive_until < $3)) order by post_due_at, seq limit $4) returning ",
         columns!()
     ),
     postgres: concat!(
         "/* items.claim */ update item set post_owner = $2 where seq = any (array(select seq from item where post_due_at is not null and post_due_at <= $1
-  and (post_owner is null or post_owner in (select epoch from worker where alive_until < $3)) order by post_due_at, seq limit $4
+  and (post_owner is null or post_owner = $2 or post_owner in (select epoch from worker where alive_until < $3)) order by post_due_at, seq limit $4
   for update skip locked)) returning ",
         columns!()
     ),
 };
 
-/// Claims items whose newest state is to be posted; one post an item at a time.
+/// Claims items whose newest state is to be posted; one post an item at a time. What `owner` holds already it gets again: it asks when it has nothing under
+/// way, and so has lost the answer to a claim or to a record.
 pub async fn claim_items(tx: &mut Tx, now: Timestamp, owner: i64, wall_now: Timestamp, limit: i64) -> Result<Vec<Item>, Error> {
     tx.fetch_all(&CLAIM, args![now, owner, wall_now, limit]).await
 }

@@ -1,13 +1,14 @@
 //! What becomes of a delivery when it is tried, given back, or its worker dies (architecture, "Delivery: state × event").
 
 use crate::app::claim::Letter;
-use crate::app::record::{TryResult, by_hand};
+use crate::app::record::{TryResult, by_hand, give_back};
 use crate::app::testing::records::{lead, partner};
 use crate::app::testing::{OWNER, Portal, at, both, refused};
 use crate::outbox::Stage;
 use crate::outbox::delivery::{Event, InDoubt, State};
 use crate::store::attempts::list_attempts;
 use crate::store::deliveries::{Delivery, find_delivery, mark_handed_over};
+use crate::store::items::claim_items;
 use crate::store::workers::{end_worker, insert_worker};
 
 const NOW: &str = "2026-03-02T09:00:00Z";
@@ -254,5 +255,44 @@ fn a_claim_takes_singles_first_and_no_more_than_its_limit() {
             );
         }
         assert_eq!(kinds, [vec!["lead", "lead"], vec!["lead", "digest"]]);
+    });
+}
+
+/// Its worker lives and does not know of it, so nobody else takes it back: a commit of which only the answer was lost.
+#[test]
+fn what_a_worker_did_not_hear_that_it_claimed_is_given_back() {
+    both(async |portal| {
+        let letter = claimed(&portal).await;
+        let given_back = give_back(&portal.store, at(NOW), &portal.rules, OWNER).await.expect("a commit");
+        let after = delivery(&portal, letter.delivery.id).await;
+        assert_eq!(
+            (given_back, after.state, after.attempt, after.is_repeat),
+            (1, State::Queued, 0, false)
+        );
+        assert_eq!(portal.send(NOW).await, ["lead to admin@contoso.example: L1"]);
+    });
+}
+
+/// R-ACTION: a post that could not be recorded, or a claim whose answer was lost, leaves an item with a worker that lives: it claims it again, nobody else.
+#[test]
+fn a_worker_claims_again_the_items_that_it_holds() {
+    both(async |portal| {
+        let rules = crate::app::Rules {
+            posts_items: true,
+            ..portal.rules.clone()
+        };
+        let portal = Portal { rules, ..portal };
+        portal.partners("2026-03-02T08:00:00Z", [partner("contoso")]).await;
+        portal.import(NOW, [lead("L1")]).await;
+        let claimed_by = async |wanted: i64| {
+            let mut tx = portal.store.begin().await.expect("a transaction");
+            let items = claim_items(&mut tx, at(NOW), wanted, at(NOW), 8).await.expect("a claim");
+            tx.commit().await.expect("a commit");
+            items.len()
+        };
+        assert_eq!(
+            (claimed_by(OWNER).await, claimed_by(OWNER + 1).await, claimed_by(OWNER).await),
+            (1, 0, 1)
+        );
     });
 }
