@@ -8,6 +8,7 @@ use tracing::Instrument;
 
 use crate::app::fire::close_early;
 use crate::app::known::{Known, zone_of};
+use crate::app::new_lead::join_digests;
 use crate::app::record::{facts, outcome};
 use crate::app::resolve::{Fate, Plan, Read, plan_by};
 use crate::app::{Error, Rules, about_lead, about_partner};
@@ -98,7 +99,7 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, li
         n_touched += notices.len();
         let plans;
         (plans, read) = plan_by(&mut tx, now, rules, notices).await?;
-        deliveries.extend(write_plans(&mut tx, now, owner, plans).await?);
+        deliveries.extend(write_plans(&mut tx, now, rules, owner, plans, &read.known).await?);
     }
     if n_touched == 0 {
         return Ok(Claimed::default());
@@ -120,7 +121,7 @@ pub async fn preview_digest(store: &Store, now: Timestamp, rules: &Rules, partne
     let partners = BTreeSet::from([partner.clone()]);
     let notices = close_early(&mut tx, now, rules, &partners).await?;
     let (plans, read) = plan_by(&mut tx, now, rules, notices).await?;
-    let made = write_plans(&mut tx, now, NOBODY, plans).await?;
+    let made = write_plans(&mut tx, now, rules, NOBODY, plans, &read.known).await?;
     let mut letters = read_letters(&mut tx, now, rules, made, read).await?;
     tx.rollback().await?;
     // A delivery that is rolled back leaves its number to another one: a link that is only shown must not open that.
@@ -180,9 +181,18 @@ async fn drop_unwanted(
 }
 
 /// Makes the deliveries of the plans and finishes their notices.
-async fn write_plans(tx: &mut Tx, now: Timestamp, owner: i64, plans: Vec<Plan>) -> Result<Vec<Delivery>, crate::store::Error> {
+async fn write_plans(
+    tx: &mut Tx,
+    now: Timestamp,
+    rules: &Rules,
+    owner: i64,
+    plans: Vec<Plan>,
+    known: &Known,
+) -> Result<Vec<Delivery>, crate::store::Error> {
     let (mut new, mut finished, mut history, mut unrouted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut left_out = Vec::new();
     for plan in plans {
+        left_out.extend(plan.left_out.iter().cloned());
         if matches!(plan.fate, Fate::Told | Fate::OnlySilenced(_)) {
             unrouted.extend(plan.unrouted.iter().cloned());
         }
@@ -206,6 +216,7 @@ async fn write_plans(tx: &mut Tx, now: Timestamp, owner: i64, plans: Vec<Plan>) 
     let made = insert_deliveries(tx, now, owner, &new).await?;
     finish_notices(tx, now, &finished).await?;
     hold_again(tx, now, &unrouted, &mut history).await?;
+    wait_again(tx, now, rules, &left_out, known, &mut history).await?;
     insert_history(tx, &history).await?;
     Ok(made)
 }
@@ -284,6 +295,7 @@ async fn hold_again(tx: &mut Tx, now: Timestamp, ids: &[LeadId], history: &mut V
         .into_values()
         .filter(|lead| lead.channel == Some(Channel::Digest))
         .collect();
+    leads.sort_by_key(|lead| lead.seq);
     for lead in &mut leads {
         lead.channel = Some(Channel::Held);
         lead.digest_id = None;
@@ -295,6 +307,31 @@ async fn hold_again(tx: &mut Tx, now: Timestamp, ids: &[LeadId], history: &mut V
             json!({}),
         ));
     }
+    update_states(tx, &leads.iter().map(|lead| StateChange::new(lead, lead.stage)).collect::<Vec<_>>()).await
+}
+
+/// Leads whose address failed, while the next one has had its mail of their digest without them, wait for the next digest: nobody would hear of them.
+async fn wait_again(
+    tx: &mut Tx,
+    now: Timestamp,
+    rules: &Rules,
+    ids: &[LeadId],
+    known: &Known,
+    history: &mut Vec<Entry>,
+) -> Result<(), crate::store::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut leads: Vec<Lead> = find_leads(tx, ids).await?.into_values().collect();
+    leads.retain(|lead| lead.channel == Some(Channel::Digest));
+    leads.sort_by_key(|lead| lead.seq);
+    join_digests(tx, now, &mut leads, known, rules).await?;
+    let event = "goes with the next digest: its address failed, and the one that stands in had its mail of this one before";
+    history.extend(
+        leads
+            .iter()
+            .map(|lead| about_lead(now, lead, "R-RECIPIENT", event, json!({ "digestId": lead.digest_id }))),
+    );
     update_states(tx, &leads.iter().map(|lead| StateChange::new(lead, lead.stage)).collect::<Vec<_>>()).await
 }
 

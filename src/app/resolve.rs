@@ -34,6 +34,8 @@ pub struct Plan {
     pub unrouted: Vec<LeadId>,
     /// Leads of a gathered notice whose every address does not want mail, and why.
     pub unheard: Vec<(LeadId, String)>,
+    /// Leads of a digest that is resolved again whose addresses have all had their mail of it, without them.
+    pub left_out: Vec<LeadId>,
     /// Whether a delivery of the notice has arrived before, or still can.
     pub is_told_before: bool,
     /// What that comes to.
@@ -79,8 +81,19 @@ struct Subjects {
     known: Known,
     /// Suppressed ones among the addresses that stand in no partner's record.
     suppressed: HashSet<EmailAddress>,
-    /// By notice: addresses that were tried and failed, and whether another delivery of it has arrived or still can.
-    tried: HashMap<i64, (HashSet<EmailAddress>, bool)>,
+    /// By notice that is resolved again: what became of its deliveries.
+    tried: HashMap<i64, TriedBefore>,
+}
+
+/// What became of the deliveries of a notice that is resolved again.
+#[derive(Default)]
+struct TriedBefore {
+    /// Addresses that were tried and failed.
+    failed: HashSet<EmailAddress>,
+    /// The other addresses, which get no second mail of the notice, with the leads of theirs.
+    had: HashMap<EmailAddress, Vec<LeadId>>,
+    /// Whether one of those has arrived or still can.
+    is_told: bool,
 }
 
 /// Plans what is to be sent of these notices.
@@ -127,18 +140,20 @@ async fn read_subjects(tx: &mut Tx, rules: &Rules, notices: &[Notice]) -> Result
         .map(|forward| forward.address.clone());
     let others: Vec<EmailAddress> = customers.chain(colleagues).chain(rules.lead_desk.clone()).collect();
     let suppressed = find_among(tx, &others).await?;
-    let mut tried: HashMap<i64, (HashSet<EmailAddress>, bool)> = HashMap::new();
+    let mut tried: HashMap<i64, TriedBefore> = HashMap::new();
     let reopened: Vec<i64> = notices.iter().filter(|notice| notice.is_reopened).map(|notice| notice.id).collect();
     if !reopened.is_empty() {
         for delivery in list_of_notices(tx, &reopened).await? {
-            let (failed, is_told) = tried.entry(delivery.notice_id).or_default();
+            let before = tried.entry(delivery.notice_id).or_default();
             match delivery.state {
                 State::Failed | State::Suppressed => {
-                    failed.insert(delivery.address);
+                    before.failed.insert(delivery.address);
+                    continue;
                 }
-                State::Queued | State::Sending | State::InDoubt | State::Sent => *is_told = true,
+                State::Queued | State::Sending | State::InDoubt | State::Sent => before.is_told = true,
                 State::Cancelled => {}
             }
+            before.had.insert(delivery.address, delivery.leads);
         }
     }
     Ok(Subjects {
@@ -158,7 +173,8 @@ fn plan_one(now: Timestamp, rules: &Rules, notice: Notice, subjects: &Subjects) 
         suppressed: Vec::new(),
         unrouted: Vec::new(),
         unheard: Vec::new(),
-        is_told_before: subjects.tried.get(&notice.id).is_some_and(|(_, is_told)| *is_told),
+        left_out: Vec::new(),
+        is_told_before: subjects.tried.get(&notice.id).is_some_and(|before| before.is_told),
         fate: Fate::Told,
         notice,
     };
@@ -202,7 +218,7 @@ fn plan_forward(now: Timestamp, subjects: &Subjects, plan: &mut Plan) {
     let has_failed = subjects
         .tried
         .get(&plan.notice.id)
-        .is_some_and(|(failed, _)| failed.contains(&forward.address));
+        .is_some_and(|before| before.failed.contains(&forward.address));
     if has_failed || subjects.suppressed.contains(&forward.address) {
         plan.fate = Fate::NothingLeft(format!("{}, to whom it was sent on, cannot be reached", forward.address));
         return;
@@ -238,7 +254,16 @@ fn plan_gathered(now: Timestamp, rules: &Rules, subjects: &Subjects, leads: &[Le
         if recipients.is_unroutable() {
             plan.unrouted.push(lead.id.clone());
         }
-        for letter in letters(&recipients, &plan.notice.partner_id, subjects, rules, |_| Vec::new()) {
+        let letters = letters(&recipients, &plan.notice.partner_id, subjects, rules, |_| Vec::new());
+        let had = subjects.tried.get(&plan.notice.id).map(|before| &before.had);
+        let hears = |letter: &Planned| {
+            had.and_then(|had| had.get(&letter.mailbox.email))
+                .is_none_or(|leads| leads.contains(&lead.id))
+        };
+        if plan.notice.kind == Kind::Digest && !letters.is_empty() && !letters.iter().any(hears) {
+            plan.left_out.push(lead.id.clone());
+        }
+        for letter in letters {
             let order = by_address.len();
             let (planned, _) = by_address.entry(letter.mailbox.email.clone()).or_insert((letter, order));
             planned.leads.push(lead.id.clone());
@@ -292,7 +317,7 @@ fn plan_expiry(rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
     let has_failed = subjects
         .tried
         .get(&plan.notice.id)
-        .is_some_and(|(failed, _)| failed.contains(address));
+        .is_some_and(|before| before.failed.contains(address));
     if has_failed || subjects.suppressed.contains(address) {
         plan.fate = Fate::Unroutable("the lead desk's address cannot be reached".to_owned());
         return;
@@ -318,7 +343,7 @@ fn plan_decline(rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
     let has_failed = subjects
         .tried
         .get(&plan.notice.id)
-        .is_some_and(|(failed, _)| failed.contains(&mailbox.email));
+        .is_some_and(|before| before.failed.contains(&mailbox.email));
     if has_failed || subjects.suppressed.contains(&mailbox.email) {
         plan.fate = Fate::NothingLeft("the customer's address cannot be reached".to_owned());
         return;
@@ -340,7 +365,7 @@ fn customer_of(leads: &HashMap<LeadId, Lead>, notice: &Notice) -> Option<Mailbox
 /// Resolves a notice's recipients; what it has tried in vain counts as absent.
 fn resolve_again(subjects: &Subjects, notice: &Notice, location: Option<&str>, rules: &Rules) -> Recipients {
     let none = HashSet::new();
-    let failed = subjects.tried.get(&notice.id).map_or(&none, |(failed, _)| failed);
+    let failed = subjects.tried.get(&notice.id).map_or(&none, |before| &before.failed);
     subjects.known.resolve_without(&notice.partner_id, location, &rules.policy, failed)
 }
 

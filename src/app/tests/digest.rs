@@ -2,6 +2,7 @@
 
 use crate::app::database::apply_settings;
 use crate::app::fire::RunMail;
+use crate::app::record::TryResult;
 use crate::app::testing::records::{lead, partner};
 use crate::app::testing::{Portal, at, both};
 use crate::partner::PartnerId;
@@ -322,5 +323,31 @@ fn a_digest_of_an_unknown_partner_cannot_be_run() {
             refused.expect_err("there is no such partner").to_string(),
             "no partner nobody is known here; `posthorn partners list` names them"
         );
+    });
+}
+
+/// R-RECIPIENT, R-DIGEST: an address that fails hands its leads on; the one that stands in has had its mail of this digest, and gets them with the next.
+#[test]
+fn a_lead_whose_address_fails_goes_with_the_next_digest_where_the_next_address_had_its_mail() {
+    both(async |portal| {
+        let contoso = partner("contoso")
+            .no_admins()
+            .threshold(0)
+            .location("berlin", false, &["b@contoso.example"])
+            .location("ulm", true, &["u@contoso.example"]);
+        portal.partners("2026-03-02T08:00:00Z", [contoso]).await;
+        portal
+            .import("2026-03-02T09:00:00Z", [lead("L1").location("berlin"), lead("L2").location("ulm")])
+            .await;
+        portal.fire("2026-03-02T17:00:00Z").await;
+        for letter in portal.claim("2026-03-02T17:00:00Z").await {
+            match letter.delivery.address.as_str() {
+                "b@contoso.example" => portal.bounce("2026-03-02T17:00:00Z", &letter).await,
+                _ => portal.record("2026-03-02T17:00:00Z", &letter, TryResult::Accepted(None)).await,
+            }
+        }
+        assert_eq!(portal.send("2026-03-02T17:00:00Z").await, Vec::<String>::new());
+        assert!(portal.lead("L1").await.digest_id > portal.lead("L2").await.digest_id);
+        assert_eq!(portal.work("2026-03-03T17:00:00Z").await, ["digest to u@contoso.example: L1"]);
     });
 }
