@@ -1,6 +1,6 @@
 //! Replaces partner records, and does what follows: digests move with cron and zone, held leads are released, items are settled.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::json;
 
@@ -47,7 +47,7 @@ async fn put_once(store: &Store, now: Timestamp, rules: &Rules, partners: &[Part
     let mut tx = store.begin().await?;
     lock_partners(&mut tx, &ids).await?;
     let before = find_partners(&mut tx, &ids).await?;
-    let mut after: HashMap<PartnerId, Partner> = HashMap::new();
+    let mut after: BTreeMap<PartnerId, Partner> = BTreeMap::new();
     let mut answers = Vec::with_capacity(partners.len());
     for partner in partners {
         answers.push(match after.get(&partner.id).or_else(|| before.get(&partner.id)) {
@@ -190,6 +190,8 @@ async fn tell_of_addresses(
             });
         }
     }
+    // In one order at every run.
+    items.sort_by(|one, other| one.subject.cmp(&other.subject));
     settle_items(tx, now, &gone, rules.posts_items).await?;
     put_items(tx, now, &items, rules.posts_items).await
 }
