@@ -9,6 +9,7 @@ mod deps;
 mod install;
 mod postgres;
 mod run;
+mod sim;
 
 use std::process::{Command, ExitCode};
 
@@ -26,6 +27,8 @@ usage: cargo xtask VERB
   bench            how fast leads become mails, beside a bare loop over the same SMTP library
                    (--leads N, --rounds N, --engine sqlite|postgres|both, --build: a cold build, too)
   bench requests   how `serve` bears 200 clients at once (--leads N)
+  sim              runs seeds of the simulation (docs/simulation.md): a hundred fresh ones, or
+                   --seed N [--seeds N] [--steps N] [--engine sqlite|postgres] [--trace]
   reference        writes docs/reference anew from the code
   pg up|down       keeps a PostgreSQL for developers, until `down`; `up` prints its address,
                    `up --fsync` makes one whose commits reach the disk, for figures
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test(rest),
         ["ci"] => ci(),
         ["bench", rest @ ..] => bench::bench(rest),
+        ["sim", rest @ ..] => sim::sim(rest),
         ["reference"] => reference(),
         ["pg", "up"] => postgres::up(postgres::Durability::Off),
         ["pg", "up", "--fsync"] => postgres::up(postgres::Durability::On),
