@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod leads;
 pub mod partners;
 pub mod setup;
+pub mod template;
 pub mod values;
 
 use std::path::PathBuf;
@@ -99,6 +100,9 @@ pub enum Command {
     /// Shows what the Action Center was told
     #[command(subcommand)]
     Actions(partners::Actions),
+    /// Lists, checks and shows what mails are written from
+    #[command(subcommand)]
+    Template(template::Template),
     Migrate(setup::Migrate),
     /// Checks and shows the configuration
     #[command(subcommand)]

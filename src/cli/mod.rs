@@ -33,6 +33,7 @@ mod session;
 mod shell;
 mod status;
 mod suppressions;
+mod template;
 mod token;
 mod walk;
 
@@ -102,6 +103,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
     use args::leads::{Leads, Rejected};
     use args::partners::{Actions, Partners};
     use args::setup::{Config, Token};
+    use args::template::Template;
     match command {
         Command::Demo(args) => demo::demo(&args, ctx).await,
         Command::Import(args) => import::import(&args, ctx).await,
@@ -142,6 +144,11 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Bounces(Bounces::List(args)) => bounces::list(&args, ctx).await,
         Command::Bounces(Bounces::Show(args)) => bounces::show(&args, ctx).await,
         Command::Actions(Actions::List(args)) => actions::list(&args, ctx).await,
+        Command::Template(Template::List(args)) => template::list(&args, ctx),
+        Command::Template(Template::Check(args)) => template::check(&args, ctx),
+        Command::Template(Template::Vars(args)) => template::vars(&args, ctx),
+        Command::Template(Template::Preview(args)) => template::preview(&args, ctx),
+        Command::Template(Template::ExportDefaults(args)) => template::export_defaults(&args, ctx),
         Command::Migrate(args) => run::migrate(&args, ctx).await,
         Command::Config(Config::Check(args)) => config::check(&args, ctx),
         Command::Config(Config::Show(args)) => config::show(&args, ctx),

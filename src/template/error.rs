@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::outbox::Kind;
+use crate::template::lex::Place;
 
 /// Why templates cannot be used. All of these are the operator's to mend, in the named file.
 #[derive(Debug, thiserror::Error)]
@@ -24,21 +25,8 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
-    /// A language lacks files.
-    #[error(
-        "{}: the language \"{language}\" lacks {}; a language has .html, .txt and .subject of each kind: copy the folder of another one and \
-         translate it", path.display(), missing.join(", ")
-    )]
-    Incomplete {
-        /// The operator's folder of that language.
-        path: PathBuf,
-        /// The language.
-        language: String,
-        /// The names of the files.
-        missing: Vec<String>,
-    },
-    /// A file replaces nothing and nobody includes it: most likely its name is misspelt.
-    #[error("{}: replaces no built-in template, and no template includes it{hint}", path.display())]
+    /// A file replaces nothing and no template uses it: most likely its name is misspelt.
+    #[error("{}: replaces no built-in template, and no template uses it{hint}", path.display())]
     Unused {
         /// The file.
         path: PathBuf,
@@ -61,4 +49,14 @@ pub enum Error {
         /// Which mail.
         kind: Kind,
     },
+}
+
+impl Error {
+    /// Says what is wrong at a place.
+    pub(crate) fn at(place: &Place, message: String) -> Self {
+        Self::Template {
+            place: place.to_string(),
+            message,
+        }
+    }
 }

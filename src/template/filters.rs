@@ -6,6 +6,51 @@ use tera::{Kwargs, State, StringInput, Tera, TeraResult, Value};
 
 use crate::template::clean;
 
+/// Every filter that a template may use: ours, and those of the engine that make text of text. `range`, `throw` and other functions are not
+/// among what templates have.
+pub(crate) const KNOWN: [&str; 40] = [
+    "tel",
+    "mailto",
+    "cut",
+    "breaks",
+    "quote",
+    "safe",
+    "default",
+    "upper",
+    "lower",
+    "wordcount",
+    "escape",
+    "escape_html",
+    "escape_xml",
+    "newlines_to_br",
+    "pluralize",
+    "trim",
+    "trim_start",
+    "trim_end",
+    "replace",
+    "capitalize",
+    "title",
+    "truncate",
+    "indent",
+    "str",
+    "int",
+    "float",
+    "length",
+    "reverse",
+    "split",
+    "abs",
+    "round",
+    "first",
+    "last",
+    "nth",
+    "join",
+    "sort",
+    "unique",
+    "get",
+    "label",
+    "values",
+];
+
 /// Adds the filters to an engine.
 pub(crate) fn register(tera: &mut Tera) {
     tera.register_filter("tel", |phone: &str, _: Kwargs, _: &State| tel(phone));
@@ -13,6 +58,8 @@ pub(crate) fn register(tera: &mut Tera) {
     tera.register_filter("cut", cut);
     tera.register_filter("breaks", breaks);
     tera.register_filter("quote", |text: &str, _: Kwargs, _: &State| quote(text));
+    // `{{ t.due | label }}` is replaced when the set is loaded; here it only has to be known.
+    tera.register_filter("label", |text: StringInput, _: Kwargs, _: &State| text.as_str().to_owned());
 }
 
 /// Returns the link that dials a number as people write it, or nothing if it has too few digits to be one: `+49 (0)30 123-45 ext. 6` →

@@ -1,39 +1,60 @@
 //! Turns what is to be said into a mail's subject, HTML and plain text, in the receiver's language, from templates that operators may edit.
 //!
 //! In: a [`Kind`](crate::outbox::Kind), a language, a [`View`]. Out: [`Rendered`]. The built-in templates (`templates/` of the repository) are
-//! compiled in; a folder of the operator replaces them file by file and adds languages.
+//! compiled in; a folder of the operator replaces them file by file and text by text, and adds languages.
 //!
 //! ```text
-//! layout.html  layout.txt  parts.html          shared by all languages; a language may have its own
-//! en/lead.html  en/lead.txt  en/lead.subject   one triple for each kind: lead, digest, reminder, expiry, decline
-//! en/card.html  en/row.html  en/footer.html …  pieces that these include, and en/words.txt
-//! page.html  en/unsubscribe.page.html …        the pages that links in mails lead to: Page
+//! layout.mjml  layout.txt                      the frame of all mails
+//! lead.mjml  lead.txt  lead.subject            one triple for each kind: lead, digest, reminder, expiry, decline
+//! card.mjml  row.txt  footer.mjml …            pieces that these include
+//! page.html  unsubscribe.page.html …           the pages that links in mails lead to: Page
+//! en/messages.toml                             a language's words, by key; a file beside it replaces the shared one for that language
 //! ```
 //!
-//! A template names other files without their folder (`{% include "card.html" %}`): first its own language's, then the shared one. So a new
-//! language is a copy of an old one with other words in it, and a folder becomes a language once it has all fifteen. Pages it may have, or leave to
-//! the reader's languages and English.
+//! A set is made when it is loaded, so that a mail only pays for what it says:
 //!
-//! **Invariants:** a [`Set`] that loaded has rendered each kind in each language, with much and with little to say. Text from leads is data:
-//! it is never read as a template, it is HTML-escaped (`.html`; not `.txt` and `.subject`), and names stay on one line. The same view renders
-//! to the same mail.
+//! ```text
+//! sources   reads the files                    lex       cuts them into text and tags, with places
+//! messages  reads words; plural: their forms   lexicon   finds a key: de-AT, de, en
+//! flatten   puts parents, blocks, includes and messages together: one template for each part
+//! strict    compares every name with the contract, also where no sample comes by
+//! mjml      converts to HTML, tags aside       flat      what the engine reads, and where its tags were written
+//! load      does all that for each language, and renders the samples; check: what `template check` tells beside
+//! ```
 //!
-//! **What loading does not find**, because the engine is silent there: a misspelt name in a condition (`{% if lead.nope %}` is false), in the
-//! left side of `or`, or in a branch that no sample takes. An undefined name that is printed, filtered (but by `default`), looped over or
-//! looked into is an error when reached. A full check must compare the names in all `{{ … }}` and `{% … %}` with the fields of [`View`].
+//! **Invariants:** a [`Set`] that loaded knows every name that its templates use, and has rendered each kind in each language, with much and
+//! with little to say. A message that a language lacks comes from the language above it, never as its key. Text from leads is data: it is never
+//! read as a template, it is HTML-escaped (not in `.txt` and `.subject`), and names stay on one line. A template calls no functions, reads
+//! no file and loops over what a view lists only. The same view renders to the same mail.
+//!
+//! **What loading does not find:** a value that may be missing and is printed without a condition, where no sample lacks it. That fails the
+//! one mail.
 //!
 //! **Not here:** who is told what (`policy`), headers and MIME (`mail`), dates and links of a view (`delivery` builds it, with
 //! [`format_instant`] and [`days_left`]).
+
+pub mod check;
+pub mod contract;
 
 mod attachment;
 mod clean;
 mod error;
 mod filters;
+mod flat;
+mod flatten;
+mod lex;
+mod lexicon;
 mod load;
+mod messages;
+mod mjml;
+mod near;
 mod page;
 mod plain;
+mod plural;
 mod render;
 mod sample;
+mod sources;
+mod strict;
 mod view;
 
 pub use attachment::digest_csv;
@@ -42,4 +63,5 @@ pub use load::Set;
 pub use page::{Page, PageView, RenderedPage, Typed};
 pub use render::Rendered;
 pub use sample::sample;
+pub use sources::built_in_files;
 pub use view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, days_left, format_instant};

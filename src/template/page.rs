@@ -1,7 +1,6 @@
 //! The pages that links in mails lead to: to unsubscribe, to answer a lead, and the one that a wrong link gets.
 //!
-//! A language may have pages, or leave them to English: `unsubscribe.page.html`, `answer.page.html` and `nowhere.page.html` in its folder, and
-//! `page.html` around them. They hold no script and load nothing; their one `<style>` is let in by its hash, so it must be the same for every reader.
+//! `unsubscribe.page.html`, `answer.page.html` and `nowhere.page.html`, with `page.html` around them. They hold no script and load nothing; their one `<style>` is let in by its hash, so it must be the same for every reader.
 
 use serde::Serialize;
 use tera::Context;
@@ -9,6 +8,7 @@ use tera::Context;
 use crate::template::clean;
 use crate::template::error::Error;
 use crate::template::load::{DEFAULT_LANGUAGE, Set};
+use crate::template::render::direction;
 use crate::template::sample::sample;
 use crate::template::view::{LeadView, Portal};
 
@@ -83,6 +83,9 @@ pub struct Typed {
 #[derive(Serialize)]
 struct Scope<'a> {
     language: &'a str,
+    direction: &'a str,
+    start_side: &'a str,
+    end_side: &'a str,
     #[serde(flatten)]
     view: &'a PageView,
 }
@@ -91,7 +94,7 @@ impl Page {
     /// Every page.
     pub const ALL: [Self; 3] = [Self::Unsubscribe, Self::Answer, Self::Nowhere];
 
-    const fn file(self) -> &'static str {
+    pub(crate) const fn file(self) -> &'static str {
         match self {
             Self::Unsubscribe => "unsubscribe.page.html",
             Self::Answer => "answer.page.html",
@@ -172,19 +175,26 @@ impl Page {
 }
 
 impl Set {
-    /// Renders a page in the first of the `wanted` languages that has pages, else in English.
+    /// Renders a page in the first of the `wanted` languages that is there, else in English.
     ///
     /// # Errors
     /// A template prints what the view does not have: the template's fault, which the samples did not show.
     pub fn render_page(&self, page: Page, wanted: &[&str], view: &PageView) -> Result<RenderedPage, Error> {
         let name = self.page_language(wanted);
         let language = &self.languages[name];
-        let context = Context::from_serialize(&Scope { language: name, view })
-            .map_err(|error| Error::from_engine(&error, &language.origins, None))?;
+        let (direction, start_side, end_side) = direction(name);
+        let scope = Scope {
+            language: name,
+            direction,
+            start_side,
+            end_side,
+            view,
+        };
+        let context = Context::from_serialize(&scope).map_err(|error| Error::from_flat(&error, &language.flat, page.file()))?;
         let html = language
             .engine
             .render(page.file(), &context)
-            .map_err(|error| Error::from_engine(&error, &language.origins, Some(page.file())))?;
+            .map_err(|error| Error::from_flat(&error, &language.flat, page.file()))?;
         let html = without_blank_lines(&html);
         Ok(RenderedPage {
             style: style_of(&html).to_owned(),
@@ -197,14 +207,9 @@ impl Set {
         let found = wanted.iter().find_map(|wanted| {
             let name = self.language_for(&[*wanted]);
             let is_wanted = clean::primary(name) == clean::primary(wanted);
-            (is_wanted && self.has_pages(name)).then_some(name)
+            is_wanted.then_some(name)
         });
         found.unwrap_or(DEFAULT_LANGUAGE)
-    }
-
-    fn has_pages(&self, language: &str) -> bool {
-        let origins = &self.languages[language].origins;
-        Page::ALL.iter().all(|page| origins.contains_key(page.file()))
     }
 }
 
@@ -236,9 +241,10 @@ fn style_of(html: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::load::built_in;
 
-    fn set() -> Set {
-        Set::load(None).unwrap_or_else(|error| panic!("{error}"))
+    fn set() -> &'static Set {
+        built_in()
     }
 
     fn render(page: Page, language: &str, view: &PageView) -> String {
@@ -294,7 +300,11 @@ mod tests {
                     }
                     assert_eq!(rendered.html.matches("<style>").count(), 1, "{page:?}");
                     assert!(rendered.style.contains("prefers-color-scheme: dark"), "{page:?}");
-                    assert!(rendered.html.starts_with(&format!("<!doctype html>\n<html lang=\"{language}\">")));
+                    assert!(
+                        rendered
+                            .html
+                            .starts_with(&format!("<!doctype html>\n<html lang=\"{language}\" dir=\"ltr\">"))
+                    );
                 }
             }
         }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use tera::{Context, ErrorKind, ReportError};
+use tera::{Context, ErrorKind};
 
 use crate::outbox::Kind;
 use crate::template::error::Error;
+use crate::template::flat::Flat;
+use crate::template::lex::Place;
 use crate::template::load::Set;
+use crate::template::near::hint;
 use crate::template::view::View;
-use crate::template::{clean, plain};
+use crate::template::{clean, filters, plain};
 
 /// What a part has at most, but for long digests: the engine would begin with far less, and copy what it has again and again.
 const PART_BYTES: usize = 16 * 1024;
@@ -34,19 +37,19 @@ impl Set {
     pub fn render(&self, kind: Kind, language: &str, view: &View) -> Result<Rendered, Error> {
         let name = self.language_for(&[language]);
         let language = &self.languages[name];
-        let context = context(name, kind, view).map_err(|error| Error::from_engine(&error, &language.origins, None))?;
+        let context = context(name, kind, view).map_err(|error| Error::from_flat(&error, &language.flat, ""))?;
         let part = |part: &str| {
             let file = format!("{kind}.{part}");
             let mut written = Vec::with_capacity(PART_BYTES);
             language
                 .engine
                 .render_to(&file, &context, &mut written)
-                .map_err(|error| Error::from_engine(&error, &language.origins, Some(&file)))?;
+                .map_err(|error| Error::from_flat(&error, &language.flat, &file))?;
             Ok(String::from_utf8(written).expect("templates and values are text"))
         };
         let subject = clean::one_line(&part("subject")?);
         if subject.is_empty() {
-            let file = language.origins[&format!("{kind}.subject")].clone();
+            let file = language.origins[&format!("{kind}.subject")].to_string();
             return Err(Error::EmptySubject { file, kind });
         }
         Ok(Rendered {
@@ -58,78 +61,111 @@ impl Set {
     }
 }
 
-/// Returns what a template sees: the view's fields, and `language` and `kind`.
+/// Returns what a template sees: the view's fields, and `language`, `direction` with its sides, and `kind`.
 fn context(language: &str, kind: Kind, view: &View) -> Result<Context, tera::Error> {
     let mut context = Context::from_serialize(view)?;
     context.insert("language", language);
+    let (direction, start_side, end_side) = direction(language);
+    context.insert("direction", direction);
+    context.insert("start_side", start_side);
+    context.insert("end_side", end_side);
     context.insert("kind", kind.as_str());
     Ok(context)
 }
 
+/// Returns the direction in which a language is written, and where its lines begin and end.
+pub(crate) fn direction(language: &str) -> (&'static str, &'static str, &'static str) {
+    match clean::primary(language).as_str() {
+        "ar" | "dv" | "fa" | "he" | "ku" | "ps" | "ur" | "yi" => ("rtl", "right", "left"),
+        _ => ("ltr", "left", "right"),
+    }
+}
+
 impl Error {
-    /// Says what the engine says, with the name that the operator knows the file by. `file`: what was rendered, if anything was.
-    pub(crate) fn from_engine(error: &tera::Error, origins: &BTreeMap<String, String>, file: Option<&str>) -> Self {
-        let origin = |name: &str| origins.get(name).cloned().unwrap_or_else(|| name.to_owned());
-        match error.kind() {
-            ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
-                let ReportAt {
-                    name,
-                    line,
-                    column,
-                    message,
-                } = ReportAt::from(report.as_ref());
-                Self::Template {
-                    place: format!("{}:{line}:{column}", origin(&name)),
-                    message: in_our_style(&message),
-                }
-            }
-            ErrorKind::MissingParent { current, parent } => Self::Template {
-                place: origin(current),
-                message: format!("extends \"{parent}\", which is not there"),
+    /// Says what the engine says of a file, with the name that the operator knows it by. `places`: where each text begins.
+    pub(crate) fn from_engine(error: &tera::Error, places: &BTreeMap<String, Place>) -> Self {
+        let start = |name: &str| places.get(name).cloned().unwrap_or_else(|| Place::start_of(&name.into()));
+        let (name, at, message) = read(error);
+        let mut place = start(&name);
+        if let Some((line, column, _)) = at {
+            place = Place {
+                line: place.line + line - 1,
+                column: if line == 1 { place.column + column - 1 } else { column },
+                ..place
+            };
+        }
+        Self::at(&place, with_hint(in_our_style(&message), places.keys().map(String::as_str)))
+    }
+
+    /// Says what the engine says of a flat template, with the place where it was written. `file`: what was rendered, if anything was.
+    pub(crate) fn from_flat(error: &tera::Error, flat: &BTreeMap<String, Flat>, file: &str) -> Self {
+        let (name, at, message) = read(error);
+        let name = if name.is_empty() { file.to_owned() } else { name };
+        let place = flat.get(&name).and_then(|flat| {
+            let (line, column, byte) = at?;
+            let byte = byte.unwrap_or_else(|| offset(&flat.text, line, column));
+            flat.place_of(byte)
+        });
+        match place {
+            Some(place) => Self::at(&place, in_our_style(&message)),
+            None => Self::Template {
+                place: if name.is_empty() { "templates".to_owned() } else { name },
+                message: in_our_style(&message),
             },
-            ErrorKind::CircularExtend {
-                tpl,
-                inheritance_chain: chain,
-            }
-            | ErrorKind::CircularInclude { tpl, include_chain: chain } => Self::Template {
-                place: origin(tpl),
-                message: format!("leads back to itself: {}", chain.join(" → ")),
-            },
-            // Unknown filters, tests, functions and includes come as finished reports, several in one text: the first one's place is read back.
-            kind => {
-                let text = kind.to_string();
-                let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-                let place = text.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
-                let place = match place.and_then(|place| place.split_once(':')) {
-                    Some((name, rest)) => format!("{}:{rest}", origin(name)),
-                    None => file.map_or_else(|| "templates".to_owned(), origin),
-                };
-                Self::Template {
-                    place,
-                    message: in_our_style(message),
-                }
-            }
         }
     }
 }
 
-struct ReportAt {
-    name: String,
-    line: usize,
-    column: usize,
-    message: String,
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let within = text[start..].char_indices().nth(column.saturating_sub(1)).map_or(0, |(at, _)| at);
+    start + within
 }
 
-impl From<&ReportError> for ReportAt {
-    fn from(report: &ReportError) -> Self {
-        let span = report.span();
-        Self {
-            name: report.filename().to_owned(),
-            line: span.start_line,
-            column: span.start_col + 1,
-            message: report.message().to_owned(),
+/// A line and a column, both from 1, and the byte where that is known.
+type At = (usize, usize, Option<usize>);
+
+/// Reads what the engine has to say: of which template, where in it, and what.
+fn read(error: &tera::Error) -> (String, Option<At>, String) {
+    match error.kind() {
+        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+            let span = report.span();
+            let at = (span.start_line, span.start_col + 1, Some(span.range.start));
+            (report.filename().to_owned(), Some(at), report.message().to_owned())
+        }
+        ErrorKind::MissingParent { current, parent } => (current.clone(), None, format!("extends \"{parent}\", which is not there")),
+        ErrorKind::CircularExtend {
+            tpl,
+            inheritance_chain: chain,
+        }
+        | ErrorKind::CircularInclude { tpl, include_chain: chain } => {
+            (tpl.clone(), None, format!("leads back to itself: {}", chain.join(" → ")))
+        }
+        // Unknown filters, tests, functions and includes come as finished reports, several in one text: the first one's place is read back.
+        kind => {
+            let text = kind.to_string();
+            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let place = text.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
+            let mut parts = place.unwrap_or_default().rsplitn(3, ':');
+            let column = parts.next().and_then(|column| column.parse().ok());
+            let line = parts.next().and_then(|line| line.parse().ok());
+            let name = parts.next().unwrap_or_default().to_owned();
+            (name, line.zip(column).map(|(line, column)| (line, column, None)), message)
         }
     }
+}
+
+/// Adds what was meant, where the engine only says that a name is unknown.
+fn with_hint<'a>(message: String, files: impl Iterator<Item = &'a str>) -> String {
+    let name = message.split('"').nth(1).unwrap_or_default();
+    let hint = if message.starts_with("unknown filter") {
+        hint(name, filters::KNOWN)
+    } else if message.starts_with("unknown template") || message.starts_with("extends ") {
+        hint(name, files)
+    } else {
+        String::new()
+    };
+    message + &hint
 }
 
 /// Lower case at the start, straight quotes, no full stop, and a way out where the engine knows none.
@@ -152,12 +188,12 @@ fn in_our_style(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::load::KINDS;
+    use crate::template::load::{KINDS, built_in};
     use crate::template::sample::{sample, samples};
     use crate::template::view::{ContactView, LeadView};
 
-    fn set() -> Set {
-        Set::load(None).unwrap()
+    fn set() -> &'static Set {
+        built_in()
     }
 
     fn render(kind: Kind, language: &str, view: &View) -> Rendered {
@@ -302,11 +338,12 @@ mod tests {
             }
             assert!(!mail.subject.contains(['\r', '\n', '\0', '\u{202E}']), "{kind}: {:?}", mail.subject);
             assert!(!mail.text.contains(['\r', '\0', '\u{202E}']));
+            // Long names wrap, so a line may begin in the middle of one; but none of their own begins a paragraph or a list of facts.
+            let joined = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let n_within = joined.matches("\"'& Bcc:").count() + joined.matches("\"'& > Bcc:").count();
+            assert_eq!(joined.matches("Bcc:").count(), n_within, "{}", mail.text);
             assert!(
-                !mail
-                    .text
-                    .lines()
-                    .any(|line| line.starts_with("Bcc:") || line.starts_with("Open lead:       https://evil")),
+                !mail.text.contains("\n\nBcc:") && !mail.text.lines().any(|line| line.starts_with("Open lead:       https://evil")),
                 "{}",
                 mail.text
             );
@@ -356,7 +393,10 @@ mod tests {
     fn html_says_its_language_and_hides_a_preview_line() {
         for (language, preview) in [("en", "🔥 Urgent: contact"), ("de", "🔥 Dringend: Bitte")] {
             let html = render(Kind::Lead, language, &sample(Kind::Lead, language)).html;
-            assert!(html.starts_with(&format!("<!doctype html>\n<html lang=\"{language}\"")), "{html}");
+            assert!(
+                html.starts_with(&format!("<!doctype html><html lang=\"{language}\" dir=\"ltr\"")),
+                "{html}"
+            );
             let hidden = html.split("display:none").nth(1).unwrap().split("</div>").next().unwrap();
             assert!(hidden.contains(preview), "{hidden}");
             assert!(

@@ -7,14 +7,15 @@
 //! Unset optionals reach a template as `none`, never as an undefined name: `{% if lead.deal %}` asks for them.
 
 use chrono::{Datelike, Timelike};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::partner::Zone;
 use crate::template::clean;
 use crate::time::Timestamp;
 
 /// Everything that a mail of any kind can mention; what a kind has no use for stays at its default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct View {
     /// The partner portal.
     pub portal: Portal,
@@ -48,7 +49,8 @@ pub struct View {
 }
 
 /// The partner portal, as configured.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Portal {
     /// Shown at the head of a mail.
     #[serde(serialize_with = "clean::line")]
@@ -59,7 +61,8 @@ pub struct Portal {
 }
 
 /// To whom a message goes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recipient {
     /// Used in the greeting.
     #[serde(serialize_with = "clean::maybe_line")]
@@ -70,7 +73,8 @@ pub struct Recipient {
 }
 
 /// A partner, as a mail names it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PartnerView {
     /// Its `organizationId`.
     #[serde(serialize_with = "clean::line")]
@@ -81,7 +85,8 @@ pub struct PartnerView {
 }
 
 /// A lead, as a mail names it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LeadView {
     /// Its id.
     #[serde(serialize_with = "clean::line")]
@@ -96,7 +101,8 @@ pub struct LeadView {
     #[serde(serialize_with = "clean::maybe_line")]
     pub partner: Option<String>,
     /// `urgent` or `cooled` (`R-URGENT`).
-    pub urgency: Option<&'static str>,
+    #[serde(deserialize_with = "urgency")]
+    pub urgency: Option<Word>,
     /// When it came, by [`format_instant`].
     pub created: String,
     /// When it expires or expired, by [`format_instant`].
@@ -130,7 +136,8 @@ pub struct LeadView {
 }
 
 /// Where a lead is answered from its mail.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AnswersView {
     /// The page to accept it.
     #[serde(serialize_with = "clean::link")]
@@ -144,7 +151,8 @@ pub struct AnswersView {
 }
 
 /// Whom to contact at the customer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ContactView {
     /// First and last name.
     #[serde(serialize_with = "clean::maybe_line")]
@@ -155,6 +163,18 @@ pub struct ContactView {
     /// As written in the record.
     #[serde(serialize_with = "clean::maybe_line")]
     pub phone: Option<String>,
+}
+
+/// A word of ours, not of the data's. By a name of its own, since serde would borrow a bare `&str` from what it reads.
+pub type Word = &'static str;
+
+fn urgency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Word>, D::Error> {
+    match Option::<String>::deserialize(deserializer)?.as_deref() {
+        None => Ok(None),
+        Some("urgent") => Ok(Some("urgent")),
+        Some("cooled") => Ok(Some("cooled")),
+        Some(other) => Err(serde::de::Error::custom(format_args!("\"{other}\" is not one of urgent, cooled"))),
+    }
 }
 
 const WEEKDAYS_EN: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];

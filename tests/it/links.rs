@@ -299,7 +299,7 @@ fn a_lead_is_accepted_from_its_mail() {
         assert!(
             page.contains("Bitte setzen Sie das Häkchen")
                 && page.contains("name=\"read\" value=\"yes\" required")
-                && page.contains("contoso</b>")
+                && page.contains("contoso</strong>")
                 && page.contains(">eins</textarea>"),
             "{page}"
         );

@@ -1,0 +1,195 @@
+//! What `template check` finds: faults that stop mails, and what is worth a look.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::outbox::Kind;
+use crate::template::contract::{self, Holds, Variable};
+use crate::template::load::{KINDS, Set};
+use crate::template::near::hint;
+use crate::template::render::direction;
+use crate::template::sample::{sample, samples};
+use crate::template::view::View;
+
+/// Gmail shows so much of a mail and hides the rest, and with it the footer.
+const CLIPPED_BYTES: usize = 102 * 1024;
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What must be mended; `file:line:column: what`.
+    pub faults: Vec<String>,
+    /// What is worth a look.
+    pub warnings: Vec<String>,
+    /// Each language.
+    pub languages: Vec<LanguageReport>,
+}
+
+/// What a check found in a language.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LanguageReport {
+    /// Its tag.
+    pub language: String,
+    /// Texts that it takes from another language.
+    pub gaps: Vec<String>,
+    /// The largest mail of each kind.
+    pub sizes: Vec<Size>,
+}
+
+/// How large a kind's mail becomes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Size {
+    /// The kind.
+    pub kind: &'static str,
+    /// The HTML of the longest sample.
+    pub html_bytes: usize,
+}
+
+/// Checks the templates in `folder`, over the built-in ones.
+pub fn check(folder: Option<&Path>) -> Report {
+    let mut report = Report {
+        faults: Vec::new(),
+        warnings: Vec::new(),
+        languages: Vec::new(),
+    };
+    let set = match Set::load_all(folder) {
+        Ok((set, faults)) => {
+            report.faults = faults.iter().map(ToString::to_string).collect();
+            // A shared file's fault is found in each language.
+            let mut seen = std::collections::BTreeSet::new();
+            report.faults.retain(|fault| seen.insert(fault.clone()));
+            set
+        }
+        Err(fault) => {
+            report.faults.push(fault.to_string());
+            return report;
+        }
+    };
+    if !report.faults.is_empty() {
+        return report;
+    }
+    for language in set.languages() {
+        let mut sizes = Vec::new();
+        for kind in KINDS {
+            sizes.push(Size {
+                kind: kind.as_str(),
+                html_bytes: try_samples(&set, kind, language, &mut report),
+            });
+        }
+        report.languages.push(LanguageReport {
+            language: language.to_owned(),
+            gaps: set.gaps(language).to_vec(),
+            sizes,
+        });
+    }
+    report
+}
+
+/// Renders the samples of a kind, and returns the size of the largest.
+fn try_samples(set: &Set, kind: Kind, language: &str, report: &mut Report) -> usize {
+    let mut largest = 0;
+    for view in samples(kind, language) {
+        match set.render(kind, language, &view) {
+            Ok(mail) => {
+                largest = largest.max(mail.html.len());
+                let place = format!("{kind}, {language}");
+                for link in malformed_links(&mail.html) {
+                    note(
+                        &mut report.warnings,
+                        format!("{place}: \"{link}\" is no link that mail programs open"),
+                    );
+                }
+                if mail.text.trim().is_empty() {
+                    note(&mut report.warnings, format!("{place}: the plain text is empty"));
+                }
+            }
+            Err(fault) => note(&mut report.faults, fault.to_string()),
+        }
+    }
+    if largest > CLIPPED_BYTES {
+        let found = format!("{kind}, {language}: {largest} bytes of HTML; Gmail cuts what is longer than {CLIPPED_BYTES}");
+        note(&mut report.warnings, found);
+    }
+    largest
+}
+
+fn note(notes: &mut Vec<String>, text: String) {
+    if !notes.contains(&text) {
+        notes.push(text);
+    }
+}
+
+fn malformed_links(html: &str) -> Vec<&str> {
+    html.split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|link| {
+            let is_known = ["https://", "http://", "mailto:", "tel:"]
+                .iter()
+                .any(|scheme| link.len() > scheme.len() && link.starts_with(scheme));
+            !is_known || link.contains(char::is_whitespace)
+        })
+        .collect()
+}
+
+/// Returns what a template of that kind sees of its sample.
+pub fn example(kind: Kind, language: &str) -> Value {
+    let mut value = serde_json::to_value(sample(kind, language)).unwrap_or_default();
+    let (direction, start_side, end_side) = direction(language);
+    for (name, text) in [
+        ("language", language),
+        ("kind", kind.as_str()),
+        ("direction", direction),
+        ("start_side", start_side),
+        ("end_side", end_side),
+    ] {
+        value[name] = text.into();
+    }
+    value
+}
+
+/// Puts values of a file over those of a view.
+///
+/// # Errors
+/// A name is none of the contract, or a value is of another type.
+pub fn with_data(kind: Kind, view: &View, data: Map<String, Value>) -> Result<View, String> {
+    check_names("", contract::of_mail(kind), &data)?;
+    let mut value = serde_json::to_value(view).map_err(|error| error.to_string())?;
+    merge(&mut value, Value::Object(data));
+    serde_path_to_error::deserialize(value).map_err(|error| format!("{}: {}", error.path(), error.inner()))
+}
+
+fn check_names(prefix: &str, variables: &[Variable], data: &Map<String, Value>) -> Result<(), String> {
+    for (name, value) in data {
+        let Some(variable) = variables.iter().find(|variable| variable.name == name) else {
+            let known = variables.iter().map(|variable| variable.name);
+            return Err(format!("\"{prefix}{name}\" is not known{}", hint(name, known)));
+        };
+        match (variable.holds, value) {
+            (Holds::Fields(fields), Value::Object(inner)) => check_names(&format!("{prefix}{name}."), fields, inner)?,
+            (Holds::List(fields), Value::Array(items)) => {
+                for inner in items.iter().filter_map(Value::as_object) {
+                    check_names(&format!("{prefix}{name}[]."), fields, inner)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
