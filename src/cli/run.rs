@@ -131,9 +131,11 @@ impl From<delivery::Error> for Failure {
     fn from(error: delivery::Error) -> Self {
         match error {
             delivery::Error::App(error) => error.into(),
-            delivery::Error::Template(_) | delivery::Error::Secret(_) | delivery::Error::Dkim(_) | delivery::Error::Post(_) => {
-                Self::input(error)
-            }
+            delivery::Error::Template(_)
+            | delivery::Error::Letterhead(_)
+            | delivery::Error::Secret(_)
+            | delivery::Error::Dkim(_)
+            | delivery::Error::Post(_) => Self::input(error),
             delivery::Error::LeaseLost { .. } => Self::unavailable(error),
         }
     }

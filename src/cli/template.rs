@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Column;
 use crate::cli::page::Page;
+use crate::delivery::compose::{letterhead, sender_domain};
 use crate::mail::{self, Outgoing};
 use crate::outbox::Kind;
 use crate::template::check::{self, Report};
@@ -208,7 +209,7 @@ fn view(args: &TemplatePreview, language: &str) -> Result<View, Failure> {
 /// The mail as it would be handed over, but for what only a delivery has.
 fn eml(kind: Kind, rendered: Rendered, view: &View, ctx: &Context) -> Result<String, Failure> {
     let settings = ctx.settings();
-    let domain = mail::domain_of(settings.mail.from.address()).unwrap_or_else(|| settings.mail.from.domain().to_owned());
+    let domain = sender_domain(settings);
     let to = view
         .recipient
         .address
@@ -218,8 +219,6 @@ fn eml(kind: Kind, rendered: Rendered, view: &View, ctx: &Context) -> Result<Str
         kind,
         message_id: format!("preview@{domain}"),
         date: ctx.now(),
-        from: settings.mail.from.to_string(),
-        reply_to: settings.mail.reply_to.as_ref().map(ToString::to_string),
         to,
         to_name: view.recipient.name.clone(),
         subject: rendered.subject,
@@ -228,12 +227,12 @@ fn eml(kind: Kind, rendered: Rendered, view: &View, ctx: &Context) -> Result<Str
         language: rendered.language,
         references: Vec::new(),
         in_reply_to: None,
-        list_id: Some(format!("leads.{domain}")),
         unsubscribe_url: view.unsubscribe_url.clone(),
         attachments: Vec::new(),
         extra_headers: Vec::new(),
     };
-    let bytes = mail::build(&outgoing).map_err(Failure::input)?;
+    let letterhead = letterhead(settings).map_err(Failure::input)?;
+    let bytes = mail::build(&letterhead, &outgoing).map_err(Failure::input)?;
     String::from_utf8(bytes).map_err(Failure::input)
 }
 

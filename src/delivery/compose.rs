@@ -9,7 +9,7 @@ use crate::delivery::{Error, signing};
 use crate::lead::Lead;
 use crate::lead::model::Urgency;
 use crate::link::{Claim, Purpose};
-use crate::mail::{self, Attachment, Outgoing, Signer};
+use crate::mail::{self, Attachment, Letterhead, Outgoing, Signer};
 use crate::outbox::Kind;
 use crate::outbox::mark::Marks;
 use crate::partner::{EmailAddress, Zone};
@@ -23,6 +23,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Composer {
     templates: Set,
+    letterhead: Letterhead,
     signer: Option<Signer>,
     settings: Settings,
     marks: Marks,
@@ -63,14 +64,14 @@ impl Composer {
     /// # Errors
     /// A template or the key is wrong.
     pub fn new(settings: &Settings, message_id_key: &[u8]) -> Result<Self, Error> {
-        let domain = mail::domain_of(settings.mail.from.address()).unwrap_or_else(|| settings.mail.from.domain().to_owned());
         Ok(Self {
+            letterhead: letterhead(settings)?,
             templates: Set::load(settings.templates.dir.as_deref())?,
             signer: signing::signer(&settings.dkim)?,
             settings: settings.clone(),
             rules: Rules::from_settings(settings),
             marks: marks(settings, message_id_key),
-            message_id_domain: domain,
+            message_id_domain: sender_domain(settings),
         })
     }
 
@@ -125,8 +126,6 @@ impl Composer {
             message_id: message_id.clone(),
             // When the delivery was made, not when it is tried: a repeat bears the same bytes where nothing else has changed.
             date: delivery.created_at,
-            from: self.settings.mail.from.to_string(),
-            reply_to: self.settings.mail.reply_to.as_ref().map(ToString::to_string),
             to: to.clone(),
             to_name: delivery.name.clone(),
             subject,
@@ -135,12 +134,11 @@ impl Composer {
             language: rendered.language,
             in_reply_to: thread.last().cloned(),
             references: thread,
-            list_id: Some(format!("leads.{}", self.message_id_domain)),
             unsubscribe_url: view.unsubscribe_url.clone(),
             attachments: attachment.into_iter().collect(),
             extra_headers: Vec::new(),
         };
-        let mut bytes = mail::build(&outgoing).map_err(|error| unwritable(error.to_string()))?;
+        let mut bytes = mail::build(&self.letterhead, &outgoing).map_err(|error| unwritable(error.to_string()))?;
         if let Some(signer) = &self.signer {
             signing::sign(signer, &mut bytes).map_err(unwritable)?;
         }
@@ -180,6 +178,7 @@ impl Composer {
             bytes: digest_csv(&shown),
         });
         shown.truncate(n_listed);
+        let lead = is_single.then(|| shown.drain(..).next()).flatten();
         let partner = letter.partner.as_ref().map(|partner| PartnerView {
             id: partner.id.to_string(),
             name: partner.name.clone().unwrap_or_else(|| partner.id.to_string()),
@@ -194,7 +193,7 @@ impl Composer {
                 address: delivery.address.to_string(),
             },
             partner: partner.or_else(|| decliner(letter)),
-            lead: if is_single { shown.first().cloned() } else { None },
+            lead,
             mailed: letter
                 .mailed
                 .iter()
@@ -208,7 +207,7 @@ impl Composer {
             has_attachment: attachment.is_some(),
             unsubscribe_url: self.unsubscribe_url(letter),
             forwarded_by: delivery.forwarded_by.as_ref().map(ToString::to_string),
-            leads: if is_single { Vec::new() } else { shown },
+            leads: shown,
         };
         (view, attachment)
     }
@@ -271,6 +270,22 @@ impl Composer {
             answers: None,
         }
     }
+}
+
+/// Returns what all mails begin with.
+///
+/// # Errors
+/// The sender, or where answers go, cannot stand in a header.
+pub fn letterhead(settings: &Settings) -> Result<Letterhead, mail::Error> {
+    let reply_to = settings.mail.reply_to.as_ref().map(ToString::to_string);
+    let list_id = format!("leads.{}", sender_domain(settings));
+    Letterhead::new(&settings.mail.from.to_string(), reply_to.as_deref(), Some(&list_id))
+}
+
+/// Returns the domain that mails come from, IDNA-encoded: Message-IDs and the list's id end in it.
+pub fn sender_domain(settings: &Settings) -> String {
+    let from = &settings.mail.from;
+    mail::domain_of(from.address()).unwrap_or_else(|| from.domain().to_owned())
 }
 
 /// Names the partner that declined, where its record is not known here.

@@ -31,6 +31,9 @@ pub enum Error {
     /// A password or secret cannot be read.
     #[error(transparent)]
     Secret(#[from] crate::settings::secret::Error),
+    /// What every mail begins with cannot be written.
+    #[error("mail.{0}")]
+    Letterhead(#[from] crate::mail::Error),
     /// The key that mails are signed with is wrong.
     #[error("dkim.key_file: {0}")]
     Dkim(#[from] signing::KeyFault),

@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use lettre::message::Body;
 use lettre::message::header::ContentTransferEncoding;
 
-/// The longest line of quoted-printable (RFC 2045 §6.7), and of what needs none.
-const LINE_BYTES_MAX: usize = 76;
+use crate::mail::message::LINE_BYTES_MAX;
+
+/// The longest line of quoted-printable (RFC 2045 §6.7).
+const QUOTED_LINE_BYTES_MAX: usize = 76;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
@@ -25,29 +27,45 @@ const IS_PLAIN: [bool; 256] = {
     plain
 };
 
-/// Writes a text with the header that says how it is encoded: as it stands where every mail program takes it so; as base64 where more than a third
-/// would have to be escaped.
+/// Writes a text with the header that says how it is encoded: as it stands where mail carries it so; as base64 where more than a third would have to be
+/// escaped.
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     let text = unix_lines(text);
     let bytes = text.as_bytes();
     let n_odd = count_odd(bytes);
-    let announce = |out: &mut Vec<u8>, encoding: &str| {
-        for part in ["Content-Transfer-Encoding: ", encoding, "\r\n\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-    };
     if n_odd * 3 > bytes.len() {
         announce(out, "base64");
         let body = Body::new_with_encoding(text.into_owned(), ContentTransferEncoding::Base64).expect("base64 takes everything");
         out.extend_from_slice(body.as_ref());
-    } else if n_odd == 0 && lines(bytes).all(|line| line.len() <= LINE_BYTES_MAX) {
-        announce(out, "7bit");
-        join(bytes, out, |line, out| out.extend_from_slice(line));
-    } else {
+        out.extend_from_slice(b"\r\n");
+    } else if n_odd > 0 || !put_plain(out, bytes) {
         announce(out, "quoted-printable");
-        join(bytes, out, if n_odd == 0 { quote::<false> } else { quote::<true> });
+        for line in lines(bytes) {
+            quote(line, out);
+            out.extend_from_slice(b"\r\n");
+        }
     }
-    out.extend_from_slice(b"\r\n");
+}
+
+fn announce(out: &mut Vec<u8>, encoding: &str) {
+    for part in ["Content-Transfer-Encoding: ", encoding, "\r\n\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Writes a text as it stands, or nothing where a line is longer than mail carries.
+fn put_plain(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let n_before = out.len();
+    announce(out, "7bit");
+    for line in lines(text) {
+        if line.len() > LINE_BYTES_MAX {
+            out.truncate(n_before);
+            return false;
+        }
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\r\n");
+    }
+    true
 }
 
 /// Counts what is neither printable ASCII nor white; in pieces that a byte can count, which the compiler turns into vector instructions.
@@ -78,27 +96,12 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn join(text: &[u8], out: &mut Vec<u8>, mut write: impl FnMut(&[u8], &mut Vec<u8>)) {
-    for (n, line) in lines(text).enumerate() {
-        if n > 0 {
-            out.extend_from_slice(b"\r\n");
-        }
-        write(line, out);
-    }
-}
-
-/// Writes a line as quoted-printable; in most, `=` is all that has to be escaped. Each piece leaves room for the `=` that says that its line goes on.
-fn quote<const MAY_BE_ODD: bool>(mut line: &[u8], out: &mut Vec<u8>) {
-    let is_odd = MAY_BE_ODD && line.iter().any(|byte| !matches!(byte, b'\t' | b' '..=b'~'));
-    let mut room = LINE_BYTES_MAX - 1;
+/// Writes a line as quoted-printable. Each piece leaves room for the `=` that says that its line goes on.
+fn quote(mut line: &[u8], out: &mut Vec<u8>) {
+    let mut room = QUOTED_LINE_BYTES_MAX - 1;
     while let Some(&first) = line.first() {
         let piece = &line[..room.min(line.len())];
-        let next_escaped = if is_odd {
-            piece.iter().position(|byte| !IS_PLAIN[usize::from(*byte)])
-        } else {
-            memchr::memchr(b'=', piece)
-        };
-        let n_plain = next_escaped.unwrap_or(piece.len());
+        let n_plain = piece.iter().position(|byte| !IS_PLAIN[usize::from(*byte)]).unwrap_or(piece.len());
         // A blank at the end of a line is lost on the way, so the last one is escaped.
         let n_kept = n_plain - usize::from(n_plain == line.len() && n_plain > 0 && matches!(line[n_plain - 1], b' ' | b'\t'));
         if n_kept > 0 {
@@ -114,7 +117,7 @@ fn quote<const MAY_BE_ODD: bool>(mut line: &[u8], out: &mut Vec<u8>) {
         }
         if room < 3 && !line.is_empty() && (room == 0 || !IS_PLAIN[usize::from(line[0])]) {
             out.extend_from_slice(b"=\r\n");
-            room = LINE_BYTES_MAX - 1;
+            room = QUOTED_LINE_BYTES_MAX - 1;
         }
     }
 }
@@ -137,15 +140,19 @@ mod tests {
 
     #[test]
     fn a_text_is_left_readable_where_every_program_takes_it_so() {
-        let exact = "x".repeat(76);
-        let long = "x".repeat(77);
+        let exact = "x".repeat(998);
+        let long = "x".repeat(999);
         for (text, encoding, expected) in [
             ("", "7bit", ""),
             ("a\nb\n", "7bit", "a\r\nb\r\n"),
             ("a\r\nb\rc", "7bit", "a\r\nb\r\nc"),
             (".\n..\n = \n", "7bit", ".\r\n..\r\n = \r\n"),
             (&exact, "7bit", &exact),
-            (&long, "quoted-printable", &format!("{}=\r\nxx", "x".repeat(75))),
+            (
+                &long,
+                "quoted-printable",
+                &format!("{}{}", format!("{}=\r\n", "x".repeat(75)).repeat(13), "x".repeat(24)),
+            ),
             ("a=\u{7}b \n", "quoted-printable", "a=3D=07b=20\r\n"),
             ("Grüße, alle\t", "quoted-printable", "Gr=C3=BC=C3=9Fe, alle=09"),
             ("新", "base64", "5paw"),
@@ -170,7 +177,10 @@ mod tests {
                     let (encoding, encoded) = encoded(&text);
                     assert_eq!(encoding, "quoted-printable");
                     for line in encoded.split("\r\n") {
-                        assert!(line.len() <= LINE_BYTES_MAX && !line.ends_with([' ', '\t']), "{line:?} of {text:?}");
+                        assert!(
+                            line.len() <= QUOTED_LINE_BYTES_MAX && !line.ends_with([' ', '\t']),
+                            "{line:?} of {text:?}"
+                        );
                     }
                     let mail =
                         format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{encoded}");

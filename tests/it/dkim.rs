@@ -1,6 +1,6 @@
 //! Mails bear a signature (DKIM) that a mailbox can verify: with either algorithm, whatever is in the mail, by whichever way it leaves.
 
-use posthorn::mail::{Attachment, KeyError, Outgoing, Signer, build};
+use posthorn::mail::{Attachment, KeyError, Letterhead, Outgoing, Signer};
 use posthorn::outbox::Kind;
 
 use crate::support::dkim::{Signature, verify};
@@ -65,8 +65,6 @@ fn mail() -> Outgoing {
         kind: Kind::Lead,
         message_id: "0123456789abcdef0123456789abcdef@portal.example".into(),
         date: "2026-03-02T09:15:00.500Z".parse().expect("an instant"),
-        from: "Portal Leads <leads@portal.example>".into(),
-        reply_to: Some("desk@portal.example".into()),
         to: "ada@contoso.example".parse().expect("an address"),
         to_name: Some("Ada Lovelace".into()),
         subject: "New lead: Fabrikam".into(),
@@ -75,11 +73,19 @@ fn mail() -> Outgoing {
         language: "en".into(),
         references: (0..4).map(|n| format!("{n:032x}@portal.example")).collect(),
         in_reply_to: Some(format!("{:032x}@portal.example", 3)),
-        list_id: Some("leads.portal.example".into()),
         unsubscribe_url: Some("https://portal.example/u/abc".into()),
         attachments: vec![],
         extra_headers: vec![],
     }
+}
+
+fn build(mail: &Outgoing) -> Result<Vec<u8>, posthorn::mail::Error> {
+    let letterhead = Letterhead::new(
+        "Portal Leads <leads@portal.example>",
+        Some("desk@portal.example"),
+        Some("leads.portal.example"),
+    )?;
+    posthorn::mail::build(&letterhead, mail)
 }
 
 fn signer(pem: &str) -> Signer {
@@ -163,7 +169,7 @@ fn every_mail_is_signed_so_that_it_verifies_with_either_algorithm() {
         ("attachments", with(&|mail| mail.attachments = vec![csv.clone(), csv.clone()])),
         ("few headers", {
             with(&|mail| {
-                (mail.reply_to, mail.in_reply_to, mail.list_id, mail.unsubscribe_url) = (None, None, None, None);
+                (mail.in_reply_to, mail.unsubscribe_url) = (None, None);
                 mail.references.clear();
             })
         }),
