@@ -23,8 +23,7 @@ use crate::store::deliveries::{Delivery, NewDelivery, claim_deliveries, find_tol
 use crate::store::history::{Entry, insert_history};
 use crate::store::leads::{StateChange, find_leads, list_mailed_on_day, update_states};
 use crate::store::links::newest_key;
-use crate::store::notices::{Finish, claim_notices, find_notices, finish_notices, list_due, reopen_notices};
-use crate::store::partners::lock_free_partners;
+use crate::store::notices::{Finish, claim_notices, find_notices, finish_notices, reopen_notices};
 use crate::store::suppressions::find_among;
 use crate::store::{Store, Tx, digests, retried};
 use crate::time::Timestamp;
@@ -81,21 +80,13 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, li
     let mut n_touched = queued.len();
     let mut deliveries = drop_unwanted(&mut tx, now, rules, owner, queued).await?;
     let room = limit - n_touched as i64;
-    let due = if room > 0 {
-        list_due(&mut tx, now, room).await?
+    let notices = if room > 0 {
+        claim_notices(&mut tx, now, room).await?
     } else {
         Vec::new()
     };
     let mut read = Read::default();
-    if !due.is_empty() {
-        let partners: BTreeSet<PartnerId> = due.iter().map(|(_, partner)| partner.clone()).collect();
-        let free = lock_free_partners(&mut tx, &partners).await?;
-        let ids: Vec<i64> = due
-            .iter()
-            .filter(|(_, partner)| free.contains(partner))
-            .map(|(id, _)| *id)
-            .collect();
-        let notices = claim_notices(&mut tx, &ids).await?;
+    if !notices.is_empty() {
         n_touched += notices.len();
         let plans;
         (plans, read) = plan_by(&mut tx, now, rules, notices).await?;

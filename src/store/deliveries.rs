@@ -11,7 +11,7 @@ use crate::lead::LeadId;
 use crate::outbox::Kind;
 use crate::outbox::delivery::State;
 use crate::partner::{EmailAddress, PartnerId};
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, json, rows, sql};
 use crate::store::error::Error;
 use crate::store::notices::turn;
 use crate::time::Timestamp;
@@ -185,7 +185,7 @@ from " (notice_id bigint, kind text, turn bigint, partner_id text, lead_id text,
 
 // What an insert made on SQLite, where nobody else writes meanwhile; PostgreSQL says so itself.
 const NEWEST: Sql = sql!("deliveries.newest": "select max(id) as n from delivery");
-const MADE: Sql = sql!("deliveries.made": [packed id, notice_id, address] " from delivery where id > $1" end);
+const MADE: Sql = sql!("deliveries.made": [packed id bigint, notice_id bigint, address text] " from delivery where id > $1" end);
 
 /// Makes deliveries, already claimed by the worker `owner`, and returns them. An address that the notice had before gets no second one.
 pub async fn insert_deliveries(tx: &mut Tx, now: Timestamp, owner: i64, new: &[NewDelivery]) -> Result<Vec<Delivery>, Error> {
@@ -200,7 +200,7 @@ pub async fn insert_deliveries(tx: &mut Tx, now: Timestamp, owner: i64, new: &[N
             turn: turn(delivery.kind),
             partner_id: delivery.partner_id.as_str(),
             lead_id: delivery.lead_id.as_ref().map(LeadId::as_str),
-            leads: rows(&delivery.leads),
+            leads: json(&delivery.leads),
             address: delivery.address.as_str(),
             name: delivery.name.as_deref(),
             language: &delivery.language,
@@ -260,11 +260,11 @@ impl NewDelivery {
     }
 }
 
-// PostgreSQL may run a subquery under `in` once for each row that it compares, and so lock and claim more than the limit; as an array it runs once.
+// The plus: see `notices.due`. PostgreSQL may run a subquery under `in` once for each row that it compares, and so lock and claim more than the limit; as an array it runs once.
 const CLAIM: Sql = Sql {
     name: "deliveries.claim",
     sqlite: concat!("/* deliveries.claim */ update delivery set state = 'sending', owner = $2
-where id in (select id from delivery where state = 'queued' and due_at <= $1 order by turn, due_at, id limit $3) and state = 'queued' returning ", columns!()),
+where id in (select id from delivery where state = 'queued' and due_at <= $1 order by turn, due_at, id limit +$3) and state = 'queued' returning ", columns!()),
     postgres: concat!("/* deliveries.claim */ update delivery set state = 'sending', owner = $2
 where id = any (array(select id from delivery where state = 'queued' and due_at <= $1 order by turn, due_at, id limit $3 for update skip locked))
   and state = 'queued' returning ", columns!()),
@@ -338,7 +338,7 @@ set state = r.state, attempt = r.attempt, due_at = r.due_at, owner = null, hande
   finished_at = r.finished_at
 from " (id bigint, state text, attempt bigint, due_at bigint, is_repeat boolean, is_resent boolean, first_due_at bigint, reason text, finished_at bigint)
     " where delivery.id = r.id and " ["+delivery.owner = $2" | "delivery.owner = $2"] " and delivery.state = 'sending'" ["" | " returning delivery.id"]);
-const HELD: Sql = sql!("deliveries.held": [packed id] " from delivery where id in (select r.id from " (id bigint) ") and " ["+owner = $2" | "owner = $2"]
+const HELD: Sql = sql!("deliveries.held": [packed id bigint] " from delivery where id in (select r.id from " (id bigint) ") and " ["+owner = $2" | "owner = $2"]
     " and state = 'sending'" end);
 
 /// Records what became of deliveries that the worker `owner` holds, and returns those that it did hold.

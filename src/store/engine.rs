@@ -1,13 +1,14 @@
 //! One door to two engines: a pool, a transaction, and statements whose text is written once, or side by side where the engines differ.
 //!
-//! Rows go in as one JSON array bound to one parameter and are unpacked with typed columns: `jsonb_each` on SQLite, `json_to_recordset` on PostgreSQL
-//! (1,000 inserted rows took 10 and 14 ms so, 11 and 29 ms by the obvious functions).
+//! Rows go in as one parameter and are unpacked with typed columns: `json_to_recordset` on PostgreSQL, `jsonb_each` on SQLite (1,000 inserted rows took
+//! 14 and 10 ms so, 29 and 11 ms by the obvious functions); few rows are bound one by one on SQLite (`rows`).
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow, Postgres};
 use sqlx::query::{Query, QueryAs};
@@ -15,6 +16,8 @@ use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOp
 use sqlx::{ConnectOptions, FromRow, PgPool, SqlitePool, Transaction};
 
 use crate::store::error::Error;
+use crate::store::packed::unpack;
+use crate::store::rows::{Rows, bound};
 use crate::store::wake::Wakeups;
 use crate::time::Timestamp;
 
@@ -42,17 +45,17 @@ pub struct Sql {
 }
 
 /// Writes a statement once for both engines. `(id text, n bigint)` unpacks the JSON rows in `$1` as `r`; `lock` and `skip_locked` are PostgreSQL's row locks.
-/// `[packed id, n] " from …" end` selects these columns for [`Tx::fetch_packed`].
+/// `[packed id bigint, name text] " from …" end` selects these columns for [`Tx::fetch_packed`].
 macro_rules! sql {
     (@s ($($n:ident $t:ident),+)) => { concat!("(select ", $("value->>'", stringify!($n), "' as ", stringify!($n), ", ",)+ "key as ord from jsonb_each($1)) as r") };
     (@p ($($n:ident $t:ident),+)) => { concat!("json_to_recordset($1::json) as r(", $(stringify!($n), " ", stringify!($t), ", ",)+ "ord bigint)") };
-    (@s [packed $first:ident $(, $n:ident)*]) => {
-        concat!(
-            "select json_group_array(json_array(", stringify!($first), $(", ", stringify!($n),)* ")) as packed from (select ",
-            stringify!($first), $(", ", stringify!($n)),*
-        )
+    (@s [packed $first:ident $t:ident $(, $n:ident $u:ident)*]) => {
+        concat!($crate::store::engine::sql!(@pack $first $t $(, $n $u)*), " from (select ", stringify!($first), $(", ", stringify!($n)),*)
     };
-    (@p [packed $first:ident $(, $n:ident)*]) => { concat!("select ", stringify!($first), $(", ", stringify!($n)),*) };
+    (@p [packed $first:ident $t:ident $(, $n:ident $u:ident)*]) => { concat!("select ", stringify!($first), $(", ", stringify!($n)),*) };
+    (@pack $($n:ident $t:ident),+) => { concat!("select group_concat(concat(''", $($crate::store::engine::sql!(@cell $n $t)),+, "), '') as packed") };
+    (@cell $n:ident text) => { concat!(", octet_length(", stringify!($n), "), ':', ", stringify!($n)) };
+    (@cell $n:ident $t:ident) => { concat!(", ", stringify!($n), ", ','") };
     (@s end) => { ")" };
     (@p end) => { "" };
     (@s skip_locked) => { "" };
@@ -79,9 +82,17 @@ pub enum Arg {
     /// A number, an instant in milliseconds, or null.
     Int(Option<i64>),
     /// A text, JSON text, or null.
-    Text(Option<String>),
+    Text(Option<Arc<str>>),
     /// True or false.
     Bool(bool),
+    /// Rows to unpack.
+    Rows(Rows),
+}
+
+impl From<Rows> for Arg {
+    fn from(rows: Rows) -> Self {
+        Self::Rows(rows)
+    }
 }
 
 impl From<i64> for Arg {
@@ -101,22 +112,22 @@ impl From<Timestamp> for Arg {
 }
 impl From<&str> for Arg {
     fn from(value: &str) -> Self {
-        Self::Text(Some(value.to_owned()))
+        Self::Text(Some(Arc::from(value)))
     }
 }
 impl From<String> for Arg {
     fn from(value: String) -> Self {
-        Self::Text(Some(value))
+        Self::Text(Some(Arc::from(value)))
     }
 }
 impl From<Option<&str>> for Arg {
     fn from(value: Option<&str>) -> Self {
-        Self::Text(value.map(str::to_owned))
+        Self::Text(value.map(Arc::from))
     }
 }
 impl From<Option<String>> for Arg {
     fn from(value: Option<String>) -> Self {
-        Self::Text(value)
+        Self::Text(value.map(Arc::from))
     }
 }
 impl From<bool> for Arg {
@@ -135,14 +146,14 @@ pub(crate) use args;
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
-/// Returns rows as the one JSON parameter that statements unpack.
-pub(crate) fn rows<T: Serialize>(rows: &[T]) -> String {
-    serde_json::to_string(rows).expect("rows are plain structs with text keys")
+/// Returns rows as the one parameter that statements unpack.
+pub(crate) fn rows<T: Serialize>(rows: &[T]) -> Rows {
+    Rows::of(rows)
 }
 
-/// Reads a boolean of a packed row: to SQLite it is a number.
-pub(crate) fn bit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(u8::deserialize(deserializer)? != 0)
+/// Returns a list as JSON text, for a column that holds one.
+pub(crate) fn json<T: Serialize>(list: &[T]) -> String {
+    serde_json::to_string(list).expect("a list of texts is JSON")
 }
 
 /// The lead store.
@@ -446,10 +457,11 @@ impl Tx {
     pub(crate) async fn execute(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<u64, Error> {
         seam(sql.name)?;
         let done = match &mut self.inner {
-            Inner::Sqlite(tx) => bind_sqlite(sqlx::query(sql.sqlite), args)
-                .execute(&mut **tx)
-                .await
-                .map(|done| done.rows_affected()),
+            Inner::Sqlite(tx) => {
+                let (text, args) = bound(sql.sqlite, args);
+                let done = bind_sqlite(sqlx::query(text), args).execute(&mut **tx).await;
+                done.map(|done| done.rows_affected())
+            }
             Inner::Postgres(tx) => bind_postgres(sqlx::query(sql.postgres), args)
                 .execute(&mut **tx)
                 .await
@@ -462,26 +474,31 @@ impl Tx {
     pub(crate) async fn fetch_all<T: Row>(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<Vec<T>, Error> {
         seam(sql.name)?;
         let done = match &mut self.inner {
-            Inner::Sqlite(tx) => bind_sqlite_as(sqlx::query_as(sql.sqlite), args).fetch_all(&mut **tx).await,
+            Inner::Sqlite(tx) => {
+                let (text, args) = bound(sql.sqlite, args);
+                bind_sqlite_as(sqlx::query_as(text), args).fetch_all(&mut **tx).await
+            }
             Inner::Postgres(tx) => bind_postgres_as(sqlx::query_as(sql.postgres), args).fetch_all(&mut **tx).await,
         };
         done.map_err(|e| Error::query(sql.name, e))
     }
 
-    /// Runs a statement that gives many rows, on SQLite as one JSON array in one row: its thread hands rows over one by one, and each may cost the two
+    /// Runs a statement that gives many rows, on SQLite as one text in one row (`packed`): its thread hands rows over one by one, and each may cost the two
     /// threads a wake-up (unpacked, a claim and its outcome took five futex calls a mail).
     pub(crate) async fn fetch_packed<T: Row + DeserializeOwned>(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<Vec<T>, Error> {
         #[derive(FromRow)]
         struct Packed {
-            packed: String,
+            packed: Option<String>,
         }
         if matches!(self.inner, Inner::Postgres(_)) {
             return self.fetch_all(sql, args).await;
         }
-        let Some(row) = self.fetch_first::<Packed>(sql, args).await? else {
-            return Ok(Vec::new());
-        };
-        serde_json::from_str(&row.packed).map_err(|e| Error::query(sql.name, sqlx::Error::Decode(e.into())))
+        let packed = self
+            .fetch_first::<Packed>(sql, args)
+            .await?
+            .and_then(|row| row.packed)
+            .unwrap_or_default();
+        unpack(&packed).map_err(|e| Error::query(sql.name, sqlx::Error::Decode(e.into())))
     }
 
     /// Tells whether the database is the embedded one.
@@ -498,7 +515,10 @@ impl Tx {
     async fn fetch_first<T: Row>(&mut self, sql: &Sql, args: Vec<Arg>) -> Result<Option<T>, Error> {
         seam(sql.name)?;
         let done = match &mut self.inner {
-            Inner::Sqlite(tx) => bind_sqlite_as(sqlx::query_as(sql.sqlite), args).fetch_optional(&mut **tx).await,
+            Inner::Sqlite(tx) => {
+                let (text, args) = bound(sql.sqlite, args);
+                bind_sqlite_as(sqlx::query_as(text), args).fetch_optional(&mut **tx).await
+            }
             Inner::Postgres(tx) => bind_postgres_as(sqlx::query_as(sql.postgres), args).fetch_optional(&mut **tx).await,
         };
         done.map_err(|e| Error::query(sql.name, e))
@@ -525,6 +545,7 @@ macro_rules! binders {
                     Arg::Int(value) => query.bind(value),
                     Arg::Text(value) => query.bind(value),
                     Arg::Bool(value) => query.bind(value),
+                    Arg::Rows(rows) => query.bind(rows.to_json()),
                 };
             }
             query
@@ -539,6 +560,7 @@ macro_rules! binders {
                     Arg::Int(value) => query.bind(value),
                     Arg::Text(value) => query.bind(value),
                     Arg::Bool(value) => query.bind(value),
+                    Arg::Rows(rows) => query.bind(rows.to_json()),
                 };
             }
             query

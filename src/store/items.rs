@@ -8,6 +8,7 @@ use crate::partner::PartnerId;
 use crate::policy::action::Content;
 use crate::store::engine::{Sql, Tx, args, rows, sql};
 use crate::store::error::Error;
+use crate::store::rows::Rows;
 use crate::time::Timestamp;
 
 pub(super) const ALL: &[&Sql] = &[
@@ -112,7 +113,7 @@ struct ItemRow<'a> {
     post_due_at: Option<i64>,
 }
 
-fn item_rows(now: Timestamp, items: &[NewItem], is_posted: bool) -> String {
+fn item_rows(now: Timestamp, items: &[NewItem], is_posted: bool) -> Rows {
     let written: Vec<ItemRow<'_>> = items
         .iter()
         .map(|item| ItemRow {

@@ -9,7 +9,7 @@ use crate::lead::kind::Kind;
 use crate::lead::{Lead, LeadId, Stage};
 use crate::partner::PartnerId;
 use crate::policy::channel::Channel;
-use crate::store::engine::{Sql, Tx, args, bit, rows, sql};
+use crate::store::engine::{Sql, Tx, args, rows, sql};
 use crate::store::error::Error;
 use crate::time::{LocalDay, Timestamp};
 
@@ -60,20 +60,16 @@ struct LeadRow {
     stage_since: i64,
     expires_at: Option<i64>,
     cool_at: Option<i64>,
-    #[serde(deserialize_with = "bit")]
     is_cooled: bool,
     remind_at: Option<i64>,
-    #[serde(deserialize_with = "bit")]
     is_expiring: bool,
     archive_at: Option<i64>,
-    #[serde(deserialize_with = "bit")]
     is_archived: bool,
     next_due_at: Option<i64>,
     channel: Option<String>,
     day: Option<String>,
     day_number: Option<i64>,
     digest_id: Option<i64>,
-    #[serde(deserialize_with = "bit")]
     is_quiet: bool,
     customer: String,
     deal: Option<String>,
@@ -90,10 +86,12 @@ macro_rules! columns {
   lead.day_number, lead.digest_id, lead.is_quiet, lead.customer, lead.deal, lead.location, lead.sender_id, lead.record, lead.answer"
     };
 }
-macro_rules! names {
+macro_rules! packed {
     () => {
-        "seq, id, partner_id, created_at, received_at, version, kind, stage, stage_since, expires_at, cool_at, is_cooled, remind_at, is_expiring, archive_at,
-  is_archived, next_due_at, channel, day, day_number, digest_id, is_quiet, customer, deal, location, sender_id, record, answer"
+        sql!(@pack seq bigint, id text, partner_id text, created_at bigint, received_at bigint, version bigint, kind text, stage text, stage_since bigint,
+            expires_at bigint, cool_at bigint, is_cooled boolean, remind_at bigint, is_expiring boolean, archive_at bigint, is_archived boolean,
+            next_due_at bigint, channel text, day text, day_number bigint, digest_id bigint, is_quiet boolean, customer text, deal text, location text,
+            sender_id text, record text, answer text)
     };
 }
 // `sql!` takes literals; the column list is spelled through this door so that it stands once.
@@ -104,9 +102,9 @@ macro_rules! select_leads {
             sqlite: concat!(
                 "/* ",
                 $name,
-                " */ select json_group_array(json_array(",
-                names!(),
-                ")) as packed from (select ",
+                " */ ",
+                packed!(),
+                " from (select ",
                 columns!(),
                 " from ",
                 $sqlite,

@@ -7,6 +7,8 @@
 
 mod engine;
 mod error;
+mod packed;
+mod rows;
 
 pub mod attempts;
 pub mod audit;
@@ -39,6 +41,7 @@ pub(crate) use engine::retried;
 pub use engine::{Missing, Sql, Store, Tx, shown, sqlite_path};
 pub use error::Error;
 
+use crate::store::rows::Rows;
 use crate::time::Timestamp;
 
 /// Every statement, for the tests that prepare each on both engines and look at its plan.
@@ -76,12 +79,12 @@ struct NumberId {
 }
 
 /// Returns texts as the rows `(id text)`.
-fn id_rows<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+fn id_rows<'a>(ids: impl IntoIterator<Item = &'a str>) -> Rows {
     engine::rows(&ids.into_iter().map(|id| TextId { id }).collect::<Vec<_>>())
 }
 
 /// Returns numbers as the rows `(id bigint)`.
-fn number_rows(ids: &[i64]) -> String {
+fn number_rows(ids: &[i64]) -> Rows {
     engine::rows(&ids.iter().map(|&id| NumberId { id }).collect::<Vec<_>>())
 }
 

@@ -8,8 +8,10 @@ use sqlx::FromRow;
 use crate::lead::LeadId;
 use crate::outbox::Kind;
 use crate::partner::{EmailAddress, PartnerId};
-use crate::store::engine::{Sql, Tx, args, bit, rows, sql};
+use crate::store::engine::{Sql, Tx, args, rows, sql};
 use crate::store::error::Error;
+use crate::store::partners::lock_free_partners;
+use crate::store::rows::Rows;
 use crate::time::Timestamp;
 
 pub(super) const ALL: &[&Sql] = &[
@@ -181,7 +183,7 @@ pub async fn join_notices(tx: &mut Tx, now: Timestamp, new: &[NewNotice]) -> Res
     Ok(written.collect())
 }
 
-fn new_rows(now: Timestamp, new: &[NewNotice]) -> String {
+fn new_rows(now: Timestamp, new: &[NewNotice]) -> Rows {
     let written: Vec<NewRow<'_>> = new
         .iter()
         .map(|notice| NewRow {
@@ -199,21 +201,6 @@ fn new_rows(now: Timestamp, new: &[NewNotice]) -> String {
 }
 
 #[derive(FromRow, Deserialize)]
-struct DueRow {
-    id: i64,
-    partner_id: String,
-}
-
-const DUE: Sql = sql!("notices.due":
-    [packed id, partner_id] " from notice where state = 'pending' and due_at <= $1 order by turn, due_at, id limit $2" end);
-
-/// Lists notices that are due, by partner, before anything is locked.
-pub async fn list_due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<(i64, PartnerId)>, Error> {
-    let found: Vec<DueRow> = tx.fetch_packed(&DUE, args![now, limit]).await?;
-    Ok(found.into_iter().map(|row| (row.id, PartnerId::new(row.partner_id))).collect())
-}
-
-#[derive(FromRow, Deserialize)]
 struct NoticeRow {
     id: i64,
     kind: String,
@@ -223,22 +210,39 @@ struct NoticeRow {
     digest_id: Option<i64>,
     state: String,
     due_at: i64,
-    #[serde(deserialize_with = "bit")]
     is_reopened: bool,
     reason: Option<String>,
     created_at: i64,
     forward: Option<String>,
 }
 
+// The plus keeps SQLite from planning anew at each use, by what the limit is this time.
+const DUE: Sql = sql!("notices.due":
+    [packed id bigint, kind text, subject text, partner_id text, lead_id text, digest_id bigint, state text, due_at bigint, is_reopened boolean, reason text,
+     created_at bigint, forward text]
+    " from notice where state = 'pending' and due_at <= $1 order by turn, due_at, id limit " ["+$2" | "$2"] end);
 const CLAIM: Sql = sql!("notices.claim":
-    [packed id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at, forward] "
+    [packed id bigint, kind text, subject text, partner_id text, lead_id text, digest_id bigint, state text, due_at bigint, is_reopened boolean, reason text,
+     created_at bigint, forward text]
+    "
 from notice
 where id in (select r.id from " (id bigint) ") and state = 'pending'
 order by turn, due_at, id" lock end);
 
-/// Reads those of the notices that are still pending, and locks them. Their partners are locked already.
-pub async fn claim_notices(tx: &mut Tx, ids: &[i64]) -> Result<Vec<Notice>, Error> {
-    let found: Vec<NoticeRow> = tx.fetch_packed(&CLAIM, args![super::number_rows(ids)]).await?;
+/// Reads notices that are due, those of partners whom nobody else holds, and locks both.
+pub async fn claim_notices(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Notice>, Error> {
+    let mut found: Vec<NoticeRow> = tx.fetch_packed(&DUE, args![now, limit]).await?;
+    // On SQLite nobody else writes, and so they are still as they were read.
+    if !found.is_empty() && !tx.is_embedded() {
+        let partner_of = |row: &NoticeRow| PartnerId::new(row.partner_id.clone());
+        let free = lock_free_partners(tx, &found.iter().map(partner_of).collect()).await?;
+        let ids: Vec<i64> = found
+            .iter()
+            .filter(|row| free.contains(&partner_of(row)))
+            .map(|row| row.id)
+            .collect();
+        found = tx.fetch_all(&CLAIM, args![super::number_rows(&ids)]).await?;
+    }
     found.into_iter().map(Notice::try_from).collect()
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, json, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -101,7 +101,7 @@ pub async fn insert_rejected(tx: &mut Tx, now: Timestamp, records: &[NewRejected
             partner_id: record.partner_id.as_deref(),
             record: &record.record,
             record_hash: hash(&record.record),
-            faults: rows(&record.faults),
+            faults: json(&record.faults),
             is_quiet: record.is_quiet,
         };
         if seen.insert((row.source, row.line, row.record_hash.clone())) {
@@ -158,7 +158,7 @@ const UPDATE_FAULTS: Sql = sql!("rejected.update_faults": "update rejected set f
 
 /// Writes the faults that a record has now.
 pub async fn update_faults(tx: &mut Tx, id: i64, faults: &[String]) -> Result<(), Error> {
-    tx.execute(&UPDATE_FAULTS, args![id, rows(faults)]).await?;
+    tx.execute(&UPDATE_FAULTS, args![id, json(faults)]).await?;
     Ok(())
 }
 

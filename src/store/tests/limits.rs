@@ -120,8 +120,8 @@ fn a_notice_is_due_from_its_instant_on_and_singles_go_first() {
         let mut tx = store.begin().await.expect("a transaction");
         insert_notices(&mut tx, due, &new).await.expect("a write");
         for (now, is_due, why) in around(due) {
-            let found = notices::list_due(&mut tx, now, 10).await.expect("a read");
-            let partners: Vec<&str> = found.iter().map(|(_, partner)| partner.as_str()).collect();
+            let found = notices::claim_notices(&mut tx, now, 10).await.expect("a read");
+            let partners: Vec<&str> = found.iter().map(|notice| notice.partner_id.as_str()).collect();
             assert_eq!(partners, if is_due { vec!["a", "b", "c"] } else { vec!["b", "c"] }, "{why}");
         }
     });

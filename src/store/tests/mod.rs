@@ -3,5 +3,6 @@
 mod leases;
 mod limits;
 mod plans;
+mod rows;
 mod schema;
 mod statements;
