@@ -34,6 +34,8 @@ use tokio::task::JoinSet;
 const N_CLIENTS: usize = 200;
 /// Lines of one NDJSON.
 const N_LINES: usize = 100;
+/// How many leads come in a second while their latency is measured.
+const LEADS_PER_SECOND: u32 = 100;
 /// Mails on the way at once.
 const N_CONNECTIONS: usize = 8;
 
@@ -43,15 +45,21 @@ fn main() -> ExitCode {
     // Cargo adds `--bench` to what it hands on.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let n_leads = match words.as_slice() {
-        [] => 20_000,
-        ["--leads", n] => match n.parse() {
-            Ok(n) => n,
-            Err(error) => return failed(&format!("--leads {n}: {error}")),
-        },
-        _ => return failed("usage: --leads N"),
+    let (mut measure, mut n_leads) = ("requests", None);
+    let (pairs, rest) = words.as_chunks::<2>();
+    for [name, value] in pairs {
+        match (*name, value.parse()) {
+            ("--measure", _) => measure = value,
+            ("--leads", Ok(n)) => n_leads = Some(n),
+            _ => return failed("usage: --measure requests|latency --leads N"),
+        }
+    }
+    let outcome = match (measure, rest) {
+        ("requests", []) => bench(n_leads.unwrap_or(20_000)),
+        ("latency", []) => latency(n_leads.unwrap_or(3_000)),
+        _ => return failed("usage: --measure requests|latency --leads N"),
     };
-    match bench(n_leads) {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),
     }
@@ -100,6 +108,54 @@ fn bench(n_leads: usize) -> Outcome {
         );
     }
     println!("\nresident memory of the server, at most: {peak_mib:.1} MiB");
+    println!(
+        "commits of one page on the same disk: {commits:.0}/s, {:.2} ms each",
+        1000.0 / commits
+    );
+    Ok(())
+}
+
+/// Posts leads one by one at [`LEADS_PER_SECOND`], and sees how long each takes from the beginning of its request to its mail's final dot.
+fn latency(n_leads: usize) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let commits = measured::commits_per_second(folder.path())?;
+    let leads = folder.path().join("leads.ndjson");
+    records::write_leads(&leads, n_leads, wall_now())?;
+    let text = fs::read_to_string(&leads)?;
+    let sink = Sink::noting(records::LEAD_PREFIX)?;
+    let mut server = Server::start(folder.path(), sink.address())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let posted: Vec<Instant> = runtime.block_on(async {
+        let mut stream = BufReader::new(TcpStream::connect(server.address).await?);
+        stream.get_ref().set_nodelay(true)?;
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / LEADS_PER_SECOND);
+        let mut posted = Vec::new();
+        for line in text.lines() {
+            ticks.tick().await;
+            posted.push(Instant::now());
+            stream.write_all(&request("application/json", line.as_bytes())).await?;
+            answered(&mut stream).await?;
+        }
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(posted)
+    })?;
+    server.mailed(n_leads, &sink)?;
+    server.stop()?;
+    let arrivals = sink.arrivals();
+    let mut latencies: Vec<f64> = arrivals
+        .iter()
+        .map(|(n, at)| at.duration_since(posted[*n]).as_secs_f64() * 1000.0)
+        .collect();
+    if latencies.len() != n_leads {
+        return Err(format!("{} of {n_leads} mails were recognised", latencies.len()).into());
+    }
+    latencies.sort_by(f64::total_cmp);
+    let run = Posted { seconds: 0.0, latencies };
+    println!("{n_leads} leads, {LEADS_PER_SECOND} a second, each posted alone; SQLite (WAL, synchronous=FULL)\n");
+    println!(
+        "from the request to the mail's final dot at the sink: p50 {:.1} ms, p99 {:.1} ms",
+        run.percentile(50),
+        run.percentile(99)
+    );
     println!(
         "commits of one page on the same disk: {commits:.0}/s, {:.2} ms each",
         1000.0 / commits

@@ -58,6 +58,34 @@ pub fn run(command: &mut Command) -> Result<Run, String> {
     }
 }
 
+/// Runs a command for so long, or to its end where that comes first.
+///
+/// # Errors
+/// It cannot be started, or ends otherwise than by 0.
+pub fn run_for(command: &mut Command, time: Duration) -> Result<Run, String> {
+    let shown = format!("{command:?}");
+    let failed = |error: io::Error| format!("{shown}: {error}");
+    let began = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?;
+    let mut run = Run::default();
+    while began.elapsed() < time {
+        if let Some((cpu_seconds, peak_mib)) = look_at(child.id()) {
+            run = Run {
+                wall_seconds: began.elapsed().as_secs_f64(),
+                cpu_seconds,
+                peak_mib,
+            };
+        }
+        match child.try_wait().map_err(failed)? {
+            Some(status) if status.success() => return Ok(run),
+            Some(status) => return Err(format!("{shown} ended with {status}")),
+            None => thread::sleep(LOOK_EVERY),
+        }
+    }
+    child.kill().and_then(|()| child.wait()).map_err(failed)?;
+    Ok(run)
+}
+
 /// Returns the processor time of this process so far.
 pub fn own_cpu_seconds() -> f64 {
     look_at(std::process::id()).map_or(0.0, |(cpu_seconds, _)| cpu_seconds)

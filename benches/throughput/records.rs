@@ -2,20 +2,29 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use posthorn::time::Timestamp;
 use serde_json::json;
 
-/// Partners among whom the leads are spread evenly.
+/// Partners among whom the leads are spread evenly, where nothing else is said.
 pub const N_PARTNERS: usize = 200;
+
+/// What the leads' ids begin with; twelve digits follow, the lead's number.
+pub const LEAD_PREFIX: &str = "7c9e6679-7425-40de-944b-";
 
 const ZONES: [&str; 4] = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"];
 
 /// Writes the partners, each with one preferred e-mail.
 pub fn write_partners(path: &Path) -> io::Result<()> {
+    write_partners_of(path, N_PARTNERS)
+}
+
+/// Writes so many partners.
+pub fn write_partners_of(path: &Path, n_partners: usize) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
-    for n in 0..N_PARTNERS {
+    for n in 0..n_partners {
         let partner = json!({
             "id": format!("partner-{n:03}"),
             "name": format!("Partner {n} Consulting Ltd."),
@@ -30,15 +39,21 @@ pub fn write_partners(path: &Path) -> io::Result<()> {
 
 /// Writes leads that came in one after another until `now`.
 pub fn write_leads(path: &Path, n_leads: usize, now: Timestamp) -> io::Result<()> {
+    write_leads_of(path, 0..n_leads, N_PARTNERS, now)
+}
+
+/// Writes the leads with these numbers, of so many partners.
+pub fn write_leads_of(path: &Path, numbers: Range<usize>, n_partners: usize, now: Timestamp) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
-    for n in 0..n_leads {
-        let created = Timestamp::from_millis(now.as_millis() - 3_600_000 + (3_600_000 * n / n_leads) as i64);
+    let (first, n_leads) = (numbers.start, numbers.len());
+    for n in numbers {
+        let created = Timestamp::from_millis(now.as_millis() - 3_600_000 + (3_600_000 * (n - first) / n_leads) as i64);
         let lead = json!({
-            "id": format!("7c9e6679-7425-40de-944b-{n:012}"),
+            "id": format!("{LEAD_PREFIX}{n:012}"),
             "engagementId": format!("e-{n}"),
             "name": format!("Move {} branch offices to the cloud", 2 + n % 40),
-            "organizationId": format!("partner-{:03}", n % N_PARTNERS),
-            "organizationName": format!("Partner {} Consulting Ltd.", n % N_PARTNERS),
+            "organizationId": format!("partner-{:03}", n % n_partners),
+            "organizationName": format!("Partner {} Consulting Ltd.", n % n_partners),
             "direction": "Incoming",
             "createdDateTime": created,
             "updatedDateTime": created,

@@ -85,8 +85,9 @@ pub fn bare_loop(sink: SocketAddr, mails: Mails, n_mails: usize, n_connections: 
     })
 }
 
-/// The sink's ceiling: blocking sockets, and one packet a mail, in which its end travels with the next one's commands.
-pub fn ceiling(sink: SocketAddr, mails: Mails, n_mails: usize, n_connections: usize) -> Outcome {
+/// The pipelined conversation (RFC 2920) over blocking sockets: a mail's commands in one packet, and its end in another; or, with `with_next`, its end and
+/// the next one's commands in one. That last is also what the sink takes at most.
+pub fn pipelined(sink: SocketAddr, mails: Mails, n_mails: usize, n_connections: usize, with_next: bool) -> Outcome {
     let (mails, begun) = (Arc::new(mails), Arc::new(AtomicUsize::new(0)));
     let senders: Vec<_> = (0..n_connections)
         .map(|_| {
@@ -99,20 +100,26 @@ pub fn ceiling(sink: SocketAddr, mails: Mails, n_mails: usize, n_connections: us
                 tcp.write_all(b"EHLO bench.example\r\n")?;
                 answers.expect(&mut tcp, 4)?;
                 let commands = b"MAIL FROM:<leads@portal.example>\r\nRCPT TO:<leads@p1.example>\r\nDATA\r\n";
-                tcp.write_all(commands)?;
-                answers.expect(&mut tcp, 3)?;
+                let mut is_asked = false;
                 let mut packet = Vec::new();
                 loop {
                     let n = begun.fetch_add(1, Ordering::Relaxed);
                     if n >= n_mails {
                         return Ok(());
                     }
+                    if !is_asked {
+                        tcp.write_all(commands)?;
+                        answers.expect(&mut tcp, 3)?;
+                    }
                     packet.clear();
                     packet.extend_from_slice(&mails.nth(n).1);
                     packet.extend_from_slice(b".\r\n");
-                    packet.extend_from_slice(commands);
+                    if with_next {
+                        packet.extend_from_slice(commands);
+                    }
                     tcp.write_all(&packet)?;
-                    answers.expect(&mut tcp, 4)?;
+                    answers.expect(&mut tcp, if with_next { 4 } else { 1 })?;
+                    is_asked = with_next;
                 }
             })
         })

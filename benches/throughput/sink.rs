@@ -4,10 +4,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a read may bring: more than the largest mail of the bench, so that most mails are one read.
 const READ_BYTES: usize = 64 * 1024;
@@ -18,24 +18,46 @@ const FINAL_DOT: &[u8; 5] = b"\r\n.\r\n";
 /// A running sink; it ends with the process.
 pub struct Sink {
     address: SocketAddr,
-    n_mails: Arc<AtomicU64>,
+    taken: Arc<Taken>,
+}
+
+/// What it has taken.
+#[derive(Default)]
+struct Taken {
+    n_mails: AtomicU64,
+    /// What stands before the number of a mail's lead, where it is noted when which lead's mail came.
+    mark: Option<&'static [u8]>,
+    arrivals: Mutex<Vec<(usize, Instant)>>,
 }
 
 impl Sink {
     /// Listens on a free port of this machine, and answers each turn `after` a while, as a relay does that is so far away.
     pub fn start(after: Duration) -> io::Result<Self> {
+        Self::with(after, Taken::default())
+    }
+
+    /// Listens likewise, answers at once, and notes when which lead's mail came: by the twelve digits that follow `mark` in it.
+    pub fn noting(mark: &'static str) -> io::Result<Self> {
+        let taken = Taken {
+            mark: Some(mark.as_bytes()),
+            ..Taken::default()
+        };
+        Self::with(Duration::ZERO, taken)
+    }
+
+    fn with(after: Duration, taken: Taken) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let n_mails = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&n_mails);
+        let taken = Arc::new(taken);
+        let counted = Arc::clone(&taken);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let n_mails = Arc::clone(&counted);
+                let taken = Arc::clone(&counted);
                 // A client that goes away is the client's matter: what it had sent is counted.
-                thread::spawn(move || converse(client, after, &n_mails).ok());
+                thread::spawn(move || converse(client, after, &taken).ok());
             }
         });
-        Ok(Self { address, n_mails })
+        Ok(Self { address, taken })
     }
 
     /// Where it listens.
@@ -45,11 +67,32 @@ impl Sink {
 
     /// How many mails it has taken so far.
     pub fn n_mails(&self) -> u64 {
-        self.n_mails.load(Ordering::SeqCst)
+        self.taken.n_mails.load(Ordering::SeqCst)
+    }
+
+    /// When which lead's mail came, where that is noted.
+    pub fn arrivals(&self) -> Vec<(usize, Instant)> {
+        self.taken.arrivals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn converse(mut client: TcpStream, after: Duration, n_mails: &AtomicU64) -> io::Result<()> {
+impl Taken {
+    fn take(&self, mail: &[u8]) {
+        if let Some(mark) = self.mark
+            && let Some(at) = mail.windows(mark.len()).position(|window| window == mark)
+            && let Some(digits) = mail.get(at + mark.len()..at + mark.len() + 12)
+            && let Ok(number) = String::from_utf8_lossy(digits).parse()
+        {
+            self.arrivals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((number, Instant::now()));
+        }
+        self.n_mails.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn converse(mut client: TcpStream, after: Duration, taken: &Taken) -> io::Result<()> {
     client.set_nodelay(true)?;
     client.write_all(b"220 sink.example ESMTP\r\n")?;
     let mut buffer = vec![0; READ_BYTES];
@@ -78,7 +121,7 @@ fn converse(mut client: TcpStream, after: Duration, n_mails: &AtomicU64) -> io::
             buffer[start..n_filled].iter().position(|b| *b == b'\n').map(|at| start + at + 1)
         } {
             let answer: &[u8] = if is_in_mail {
-                n_mails.fetch_add(1, Ordering::SeqCst);
+                taken.take(&buffer[start..end]);
                 is_in_mail = false;
                 b"250 2.0.0 Ok: queued\r\n"
             } else {

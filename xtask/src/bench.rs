@@ -6,8 +6,13 @@ use std::time::Instant;
 use crate::run::{Result, cargo, note, output, root, run, scratch, step};
 use crate::{install, postgres};
 
+/// What can be measured, and by which bench: each alone, by its name behind `cargo xtask bench`.
+const MEASURES: &[&str] = &["singly", "digests", "memory", "claims"];
+
 /// What is measured.
 struct Wanted {
+    measure: String,
+    n_stored: String,
     n_leads: String,
     n_rounds: String,
     engines: &'static [Engine],
@@ -22,9 +27,9 @@ enum Engine {
 
 /// Builds everything in release mode, measures, and prints the figures with the commit that they belong to.
 pub fn bench(arguments: &[&str]) -> Result {
-    if let ["requests", rest @ ..] = arguments {
+    if let [measure @ ("requests" | "latency"), rest @ ..] = arguments {
         let mut command = cargo(&["bench", "--locked", "--package", "posthorn", "--bench", "requests", "--"]);
-        run(command.args(rest))?;
+        run(command.args(["--measure", measure]).args(rest))?;
         print_source(arguments);
         return Ok(());
     }
@@ -56,7 +61,8 @@ fn measure(wanted: &Wanted, engine: Engine) -> Result {
         }
     };
     let mut command = cargo(&["bench", "--locked", "--package", "posthorn", "--bench", "throughput", "--"]);
-    command.args(["--leads", &wanted.n_leads, "--rounds", &wanted.n_rounds]);
+    command.args(["--measure", &wanted.measure, "--leads", &wanted.n_leads]);
+    command.args(["--rounds", &wanted.n_rounds, "--stored", &wanted.n_stored]);
     if let Some(server) = &server {
         command.args(["--postgres", server.url()]);
     }
@@ -70,6 +76,8 @@ fn measure(wanted: &Wanted, engine: Engine) -> Result {
 
 fn wanted(arguments: &[&str]) -> Result<Wanted> {
     let mut wanted = Wanted {
+        measure: "singly".to_owned(),
+        n_stored: "1000000".to_owned(),
         n_leads: "100000".to_owned(),
         n_rounds: "3".to_owned(),
         engines: &[Engine::Sqlite],
@@ -86,6 +94,7 @@ fn wanted(arguments: &[&str]) -> Result<Wanted> {
         match *word {
             "--leads" => wanted.n_leads = value()?,
             "--rounds" => wanted.n_rounds = value()?,
+            "--stored" => wanted.n_stored = value()?,
             "--engine" => {
                 wanted.engines = match value()?.as_str() {
                     "sqlite" => &[Engine::Sqlite],
@@ -95,7 +104,13 @@ fn wanted(arguments: &[&str]) -> Result<Wanted> {
                 }
             }
             "--build" => wanted.measures_build = true,
-            other => return Err(format!("{other} is not one of --leads, --rounds, --engine, --build")),
+            measure if MEASURES.contains(&measure) => measure.clone_into(&mut wanted.measure),
+            other => {
+                let measures = MEASURES.join(", ");
+                return Err(format!(
+                    "{other} is not one of {measures}, requests, latency, --leads, --rounds, --stored, --engine, --build"
+                ));
+            }
         }
     }
     Ok(wanted)
