@@ -1,5 +1,6 @@
 //! What no key can be asked alone: settings that need, or contradict, each other; and what is allowed, but was hardly meant.
 
+use crate::partner::EmailAddress;
 use crate::settings::http::{Http, TokenHash};
 use crate::settings::read::{Fault, Origins};
 use crate::settings::tables::{Dkim, EXAMPLE_FROM, EXAMPLE_URL, Mode, Relay, Settings, Tls, Transport};
@@ -159,17 +160,34 @@ pub(crate) fn notes(settings: &Settings) -> Vec<String> {
     notes
 }
 
-/// A signature counts for the sender whom the reader sees only where the two belong together (RFC 7489 §3.1.1). Which names belong to one organization is a
-/// list that others keep (publicsuffix.org); a name at or below `dkim.domain` needs none.
+/// Something has to vouch for the domain that the reader sees: the signature, or the envelope's sender (RFC 9989, DMARC). Which names belong to one
+/// organization is said by the DNS, and `doctor` asks it; names that do not even end alike cannot.
 fn note_of_alignment(settings: &Settings) -> Option<String> {
-    let domain = ascii(settings.dkim.domain.as_deref()?);
-    let from = ascii(settings.mail.from.domain());
-    let is_aligned = from
-        .strip_suffix(&domain)
-        .is_some_and(|above| above.is_empty() || above.ends_with('.'));
-    (!is_aligned).then(|| {
-        format!("mail.from is of {from}, which is neither dkim.domain {domain} nor below it: DMARC may pass over the signature (RFC 7489)")
-    })
+    let mail = &settings.mail;
+    let from = ascii(mail.from.domain());
+    let envelope = ascii(mail.envelope_from.as_ref().map_or(mail.from.domain(), EmailAddress::domain));
+    let domain = settings.dkim.domain.as_deref().map(ascii);
+    let bounces = format!("the envelope's sender (mail.envelope_from) is of {envelope}");
+    match &domain {
+        Some(domain) if may_belong_together(&from, domain) => None,
+        Some(domain) if may_belong_together(&from, &envelope) => Some(format!(
+            "mail.from is of {from} and dkim.domain is {domain}: they do not belong together, and DMARC passes over the signature (RFC 9989)"
+        )),
+        Some(domain) => Some(format!(
+            "mail.from is of {from}, dkim.domain is {domain}, and {bounces}: neither belongs with mail.from, and DMARC fails (RFC 9989)"
+        )),
+        None if may_belong_together(&from, &envelope) => None,
+        None => Some(format!(
+            "mail.from is of {from} and {bounces}: they do not belong together, and DMARC fails unless the relay signs for {from} (RFC 9989)"
+        )),
+    }
+}
+
+/// Tells whether two names may be of one organization: one is the other or below it, or the last two labels are the same.
+fn may_belong_together(one: &str, other: &str) -> bool {
+    let is_below = |name: &str, above: &str| name.strip_suffix(above).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let end = |name: &str| name.rsplit('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    is_below(one, other) || is_below(other, one) || end(one) == end(other)
 }
 
 fn ascii(domain: &str) -> String {

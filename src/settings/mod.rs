@@ -20,7 +20,7 @@ mod values;
 
 pub use http::{Http, Scope, Token, TokenHash};
 pub use keys::Row;
-pub use load::{Environment, Error, Loaded, load, load_from};
+pub use load::{Environment, Error, Loaded, load, load_from, load_partly};
 pub use read::{Fault, Place};
 pub use tables::{
     ActionCenter, Bounces, Database, DatabaseUrl, Dkim, InDoubt, Level, Log, LogFormat, Mail, Mode, Portal, Relay, Sender, Settings, Smtp,
