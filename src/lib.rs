@@ -32,6 +32,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod delivery;
+pub mod doctor;
 #[cfg(not(feature = "fault-points"))]
 mod fault_point;
 #[cfg(feature = "fault-points")]

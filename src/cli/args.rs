@@ -76,6 +76,7 @@ pub enum Command {
     Explain(leads::Explain),
     Status(setup::Status),
     Audit(setup::Audit),
+    Doctor(setup::Doctor),
     /// Lists and shows leads, and takes a partner's answer to one
     #[command(subcommand)]
     Leads(leads::Leads),

@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 pub struct Context {
     /// The settings in force, and where each came from.
     pub loaded: Loaded,
+    /// What is wrong with the configuration, for a command that goes on all the same; the settings are then as far as they could be read.
+    pub fault: Option<settings::Error>,
     /// The machine's clock, or the instant of `--now`.
     pub clock: Clock,
     /// Where the answer goes.
@@ -29,11 +31,22 @@ impl Context {
         })
     }
 
+    /// Loads the configuration as far as it can be read: for a command that says what is wrong.
+    pub fn load_partly(global: &Global) -> Self {
+        let (loaded, fault) = settings::load_partly(global.config.as_deref());
+        Self {
+            loaded,
+            fault,
+            ..Self::without_settings(global)
+        }
+    }
+
     /// Takes the defaults: for commands that must work whatever the configuration says.
     pub fn without_settings(global: &Global) -> Self {
         let clock = global.now.map_or(Clock::Real, Clock::Fixed);
         Self {
             loaded: Loaded::default(),
+            fault: None,
             clock,
             out: Output::to_stdout(global.json, global.quiet),
         }

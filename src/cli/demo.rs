@@ -196,6 +196,7 @@ impl Stage {
         let nothing = Environment::new(std::iter::empty());
         Ok(Context {
             loaded: load_from(Some(&self.folder.join("posthorn.toml")), &nothing, &[])?,
+            fault: None,
             clock: Clock::Fixed(now.parse::<Timestamp>().map_err(Failure::usage)?),
             out: Output::to_stdout(is_json, true),
         })

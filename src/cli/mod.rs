@@ -18,6 +18,7 @@ mod config;
 mod deliveries;
 mod demo;
 mod digests;
+mod doctor;
 mod explain;
 mod import;
 mod leads;
@@ -77,6 +78,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
     let Args { global, command } = args;
     let ctx = match &command {
         Command::Demo(_) | Command::Completions(_) | Command::Man(_) | Command::Token(_) => Context::without_settings(&global),
+        Command::Doctor(_) => Context::load_partly(&global),
         _ => Context::load(&global)?,
     };
     telemetry::start(ctx.settings().log.format, level(&global, &command, &ctx));
@@ -112,6 +114,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::explain(&args, ctx).await,
         Command::Status(args) => status::status(&args, ctx).await,
         Command::Audit(args) => audit::audit(&args, ctx).await,
+        Command::Doctor(args) => doctor::doctor(&args, ctx).await,
         Command::Leads(Leads::List(args)) => leads::list(&args, ctx).await,
         Command::Leads(Leads::Show(args)) => leads::show(&args, ctx).await,
         Command::Leads(Leads::Accept(args)) => leads::accept(&args, ctx).await,

@@ -184,19 +184,7 @@ impl Relays {
     fn new(settings: &Settings) -> Result<Self, Error> {
         let mut relays = Vec::new();
         for configured in &settings.smtp.relays {
-            let tls = match configured.tls {
-                settings::Tls::Required => Tls::Required,
-                settings::Tls::Implicit => Tls::Implicit,
-                settings::Tls::Opportunistic => Tls::Opportunistic,
-                settings::Tls::None => Tls::None,
-            };
-            let mut relay = Relay::new(&configured.host, configured.port, tls);
-            relay.username.clone_from(&configured.username);
-            relay.password = match &configured.password_file {
-                Some(path) => Some(secret::read(path)?),
-                None => None,
-            };
-            relays.push(relay);
+            relays.push(relay_of(configured)?);
         }
         let from = settings.mail.from.address();
         // In ASCII (IDNA), as the header has it: a relay need not know of SMTPUTF8 for a domain's sake.
@@ -259,6 +247,26 @@ impl Relays {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), failed.clone(), relay.clone()));
         Err((relay, failed))
     }
+}
+
+/// Makes a relay of its settings; its password is read here.
+///
+/// # Errors
+/// The password file cannot be read.
+pub fn relay_of(configured: &settings::Relay) -> Result<Relay, secret::Error> {
+    let tls = match configured.tls {
+        settings::Tls::Required => Tls::Required,
+        settings::Tls::Implicit => Tls::Implicit,
+        settings::Tls::Opportunistic => Tls::Opportunistic,
+        settings::Tls::None => Tls::None,
+    };
+    let mut relay = Relay::new(&configured.host, configured.port, tls);
+    relay.username.clone_from(&configured.username);
+    relay.password = match &configured.password_file {
+        Some(path) => Some(secret::read(path)?),
+        None => None,
+    };
+    Ok(relay)
 }
 
 /// Names what a failure was, for `app::record`.

@@ -44,6 +44,8 @@ pub struct Connection {
     smtp: AsyncSmtpConnection,
     turn: Turn,
     offers: Offers,
+    /// What it said to `EHLO`, the last time that it was asked.
+    greeting: String,
     timeouts: Timeouts,
     /// Mails begun; the connection is a kept one from the second on.
     n_begun: u64,
@@ -97,11 +99,13 @@ impl Connection {
 
         hit("smtp.ehlo.after");
 
-        let offers = Offers::parse(&turn.heard());
+        let greeting = turn.heard();
+        let offers = Offers::parse(&greeting);
         let mut this = Self {
             smtp,
             turn,
             offers,
+            greeting,
             timeouts: limits,
             n_begun: 0,
             asked_for: None,
@@ -184,6 +188,22 @@ impl Connection {
         self.turn.is_encrypted()
     }
 
+    /// Returns what the relay offers, in upper case and with its parameters, such as `SIZE 10485760`.
+    pub fn extensions(&self) -> Vec<String> {
+        // The greeting of the connection (220) may stand before, and the first line says who answers.
+        let lines = self.greeting.lines().filter(|line| line.starts_with("250"));
+        lines
+            .skip(1)
+            .filter_map(|line| line.get(4..))
+            .map(str::to_ascii_uppercase)
+            .collect()
+    }
+
+    /// Returns the relay's certificate (DER), where the conversation is encrypted.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        self.turn.certificate()
+    }
+
     /// Says goodbye, and does not wait long for an answer.
     pub async fn close(mut self) {
         if !self.is_over && self.asked_for.is_none() {
@@ -201,7 +221,8 @@ impl Connection {
         encrypt(relay, &self.turn).await?;
         // What the relay offered before is hearsay (RFC 3207 §4.2).
         self.hear(Stage::StartTls, Some(Ehlo::new(hello).to_string())).await?;
-        self.offers = Offers::parse(&self.turn.heard());
+        self.greeting = self.turn.heard();
+        self.offers = Offers::parse(&self.greeting);
         Ok(())
     }
 

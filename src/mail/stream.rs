@@ -120,6 +120,14 @@ impl Turn {
         matches!(self.state().io, Io::Tls(_))
     }
 
+    /// Returns the certificate of the other side, where the conversation is encrypted.
+    pub(super) fn certificate(&self) -> Option<Vec<u8>> {
+        match &self.state().io {
+            Io::Tls(tls) => tls.get_ref().1.peer_certificates()?.first().map(|certificate| certificate.to_vec()),
+            Io::Plain(_) | Io::Gone => None,
+        }
+    }
+
     /// Returns how many turns have been sent in full.
     pub(super) fn n_turns(&self) -> u64 {
         self.state().n_turns

@@ -13,6 +13,7 @@ mod rows;
 pub mod attempts;
 pub mod audit;
 pub mod bounces;
+pub mod condition;
 pub mod deliveries;
 pub mod digests;
 pub mod history;
@@ -50,6 +51,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         attempts::ALL,
         audit::ALL,
         bounces::ALL,
+        condition::ALL,
         deliveries::ALL,
         digests::ALL,
         history::ALL,

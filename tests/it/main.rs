@@ -10,6 +10,7 @@ mod bounces;
 mod crash;
 mod disk_full;
 mod dkim;
+mod doctor;
 mod doors;
 mod explain;
 mod health;

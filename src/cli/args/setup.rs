@@ -1,5 +1,6 @@
 //! Commands that run posthorn, set it up, and ask how it is.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -60,6 +61,26 @@ Examples:
   posthorn audit
   posthorn audit --json")]
 pub struct Audit {}
+
+/// `doctor`: looks at everything that has to be right.
+#[derive(Debug, clap::Args)]
+#[command(about = "Looks at all that has to be right for mail to arrive, and says what to do")]
+#[command(after_help = "\
+Sends no mail and changes nothing; a running `posthorn serve` goes on.
+Exit code 1 if something is wrong; 3 and 4 if configuration or database are.
+
+Examples:
+  posthorn doctor
+  posthorn doctor --online
+  posthorn doctor --resolver 127.0.0.1:5353 --json")]
+pub struct Doctor {
+    /// Ask http.public_url, too, where it is not on this machine
+    #[arg(long)]
+    pub online: bool,
+    /// Ask this resolver, not the system's; more than one may be given
+    #[arg(long = "resolver", value_name = "ADDRESS:PORT")]
+    pub resolvers: Vec<SocketAddr>,
+}
 
 /// `migrate`: makes the database, or brings it up to date.
 #[derive(Debug, clap::Args)]

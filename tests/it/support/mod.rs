@@ -5,6 +5,7 @@
 
 pub mod database;
 pub mod dkim;
+pub mod dns;
 pub mod http;
 pub mod inside;
 pub mod ledger;
