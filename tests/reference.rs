@@ -40,3 +40,8 @@ fn the_api_is_documented_as_it_is() {
 fn the_states_of_a_notice_are_documented_as_they_are() {
     check_page("notice-states.md", &posthorn::outbox::reference::notice_states());
 }
+
+#[test]
+fn the_circuits_of_relays_are_documented_as_they_are() {
+    check_page("relay-circuits.md", &posthorn::outbox::reference::relay_circuits());
+}

@@ -24,6 +24,9 @@ use crate::outbox::reply::{self, Verdict};
 use crate::outbox::retry::Retry;
 use crate::time::Timestamp;
 
+/// How the reason of a delivery begins that was postponed: by it those that wait for a relay or a pace are counted.
+pub const WAITS: &str = "waits for ";
+
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -56,6 +59,13 @@ pub enum Event {
     Transient,
     /// The relay refuses us, whatever the delivery.
     RelayFault,
+    /// It has to wait: no relay may be asked, or a pace does not let it go yet. It was not tried, or what it met was no fault of its own.
+    Postponed {
+        /// Until when.
+        until: Timestamp,
+        /// Whether `give_up_after` ends it: not where people have to repair a relay, and not for a pace of our own.
+        gives_up: bool,
+    },
     /// The relay refuses the address.
     AddressFault {
         /// Whether that suppresses it (see [`Event::of`]).
@@ -201,6 +211,7 @@ fn from_queued(now: Timestamp, event: Event) -> Option<Next> {
         | Event::Accepted
         | Event::Transient
         | Event::RelayFault
+        | Event::Postponed { .. }
         | Event::AddressFault { .. }
         | Event::MessageFault
         | Event::ReplyLost
@@ -216,6 +227,8 @@ fn from_sending(now: Timestamp, event: Event, facts: &Facts<'_>) -> Option<Next>
         Event::Transient => Some(after_transient(now, facts)),
         // Never given up: nothing is wrong with the delivery, and the relay is repaired by people.
         Event::RelayFault => Some(Next::queued(now.plus(facts.retry.relay_pause)).opening_circuit()),
+        Event::Postponed { gives_up: true, .. } if facts.retry.is_given_up(now, facts.first_due_at) => Some(Next::to(State::Failed)),
+        Event::Postponed { until, .. } => Some(Next::queued(until)),
         Event::AddressFault { suppress: true } => Some(Next::to(State::Failed).counted().suppressing().resolving_again()),
         Event::AddressFault { suppress: false } => Some(Next::to(State::Failed).counted().resolving_again()),
         Event::MessageFault => Some(Next::to(State::Failed).counted()),
@@ -280,6 +293,7 @@ fn from_in_doubt(now: Timestamp, event: Event, facts: &Facts<'_>) -> Option<Next
         | Event::Released
         | Event::Transient
         | Event::RelayFault
+        | Event::Postponed { .. }
         | Event::AddressFault { .. }
         | Event::MessageFault
         | Event::ReplyLost
@@ -303,6 +317,7 @@ fn from_sent(event: Event) -> Option<Next> {
         | Event::Accepted
         | Event::Transient
         | Event::RelayFault
+        | Event::Postponed { .. }
         | Event::AddressFault { .. }
         | Event::MessageFault
         | Event::ReplyLost
@@ -329,6 +344,7 @@ fn from_failed(now: Timestamp, event: Event) -> Option<Next> {
         | Event::Accepted
         | Event::Transient
         | Event::RelayFault
+        | Event::Postponed { .. }
         | Event::AddressFault { .. }
         | Event::MessageFault
         | Event::ReplyLost
@@ -354,6 +370,7 @@ fn from_cancelled(event: Event) -> Option<Next> {
         | Event::Accepted
         | Event::Transient
         | Event::RelayFault
+        | Event::Postponed { .. }
         | Event::AddressFault { .. }
         | Event::MessageFault
         | Event::ReplyLost
@@ -383,6 +400,7 @@ fn from_suppressed(now: Timestamp, event: Event) -> Option<Next> {
         | Event::Accepted
         | Event::Transient
         | Event::RelayFault
+        | Event::Postponed { .. }
         | Event::AddressFault { .. }
         | Event::MessageFault
         | Event::ReplyLost
@@ -541,6 +559,7 @@ impl Event {
             Self::Accepted => "250 after the final dot",
             Self::Transient => "4xx, connect error or time-out before the final dot",
             Self::RelayFault => "a fault of the relay",
+            Self::Postponed { .. } => "a wait for a relay or for the pace",
             Self::AddressFault { .. } => "5xx at RCPT",
             Self::MessageFault => "5xx to DATA or the final dot",
             Self::ReplyLost => "a lost reply to the final dot",
@@ -670,7 +689,7 @@ mod tests {
                 ..facts(&retry)
             },
         );
-        assert_eq!((next.state, next.due), (State::Queued, Due::At(at("2026-03-02T12:00:30Z"))));
+        assert_eq!((next.state, next.due), (State::Queued, Due::At(at("2026-03-02T12:00:05Z"))));
         assert!(next.opens_circuit && !next.is_attempt);
     }
 

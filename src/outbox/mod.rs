@@ -8,10 +8,12 @@
 //! **Not here:** who is told (`policy`), what a mail says (`template`), how it is sent (`mail`, `delivery`), where it is kept (`store`).
 
 pub mod bounce;
+pub mod circuit;
 pub mod delivery;
 pub mod kind;
 pub mod mark;
 pub mod notice;
+pub mod pace;
 pub mod reference;
 pub mod reply;
 pub mod retry;

@@ -3,7 +3,9 @@
 //! `cargo xtask reference` writes the pages, `tests/reference.rs` compares them.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use crate::outbox::circuit;
 use crate::outbox::delivery::{self, Due, Event, Facts, InDoubt, Next, State};
 use crate::outbox::notice;
 use crate::outbox::retry::Retry;
@@ -66,6 +68,13 @@ pub(super) fn delivery_cases(retry: &Retry) -> Vec<DeliveryCase<'_>> {
         (Event::Transient, "within `give_up_after`", now, resend),
         (Event::Transient, "past `give_up_after`", given_up, resend),
         (Event::RelayFault, "", now, resend),
+        (
+            postponed(now, true),
+            "within `give_up_after`, or until people repair a relay",
+            now,
+            resend,
+        ),
+        (postponed(given_up, true), "past `give_up_after`", given_up, resend),
         (Event::AddressFault { suppress: true }, "the address is dead", now, resend),
         (Event::AddressFault { suppress: false }, "any other", now, resend),
         (Event::MessageFault, "", now, resend),
@@ -93,12 +102,23 @@ pub(super) fn delivery_cases(retry: &Retry) -> Vec<DeliveryCase<'_>> {
     ]
 }
 
+/// How long a delivery is postponed in the table.
+const POSTPONED_FOR: Duration = Duration::from_millis(1);
+
+fn postponed(now: Timestamp, gives_up: bool) -> Event {
+    Event::Postponed {
+        until: now.plus(POSTPONED_FOR),
+        gives_up,
+    }
+}
+
 fn delivery_cell(now: Timestamp, before: State, after: &Next, retry: &Retry) -> String {
     let mut words = match after.due {
         Due::Unchanged => vec!["stays"],
         Due::Never if after.state == State::InDoubt => vec!["until ops decide"],
         Due::Never => vec![],
         Due::At(at) if at == now => vec!["at once"],
+        Due::At(at) if at == now.plus(POSTPONED_FOR) => vec!["until then"],
         Due::At(at) if at == now.plus(retry.relay_pause) => vec!["after a pause"],
         Due::At(at) if at == now.plus(retry.resend_after) => vec!["for `resend_after`"],
         Due::At(_) => vec!["after backoff"],
@@ -150,6 +170,60 @@ pub fn notice_states() -> String {
          | cancelled | its subject closed before anybody was told, or ops took it back |\n\
          | undeliverable | its addresses failed for good, and there is no other one |\n\n\
          What becomes of a notice in a state when an event happens to it; `–` means that the event is refused.\n\n{}",
+        table(&header, rows)
+    )
+}
+
+/// Renders the reference page `docs/reference/relay-circuits.md`.
+pub fn relay_circuits() -> String {
+    use circuit::{Cause, LAST, NEARLY_ALL, Open, PAUSE_FIRST, PAUSE_MAX, PROBE_MAX, State, TROUBLES};
+    let now = Timestamp::default().plus(PAUSE_MAX);
+    let open = |cause, until| Open {
+        since: Timestamp::default(),
+        cause,
+        until,
+        n_tries: 0,
+    };
+    let states = [
+        ("closed", State::Closed),
+        ("open, pause not over", State::Open(open(Cause::Away, now.plus(PAUSE_FIRST)))),
+        ("open, pause over", State::Open(open(Cause::Away, now))),
+        (
+            "half open after a refusal or an absence",
+            State::HalfOpen(open(Cause::Away, now.plus(PROBE_MAX))),
+        ),
+        ("half open after a storm", State::HalfOpen(open(Cause::Storm, now.plus(PROBE_MAX)))),
+    ];
+    let header: Vec<&str> = std::iter::once("event").chain(states.map(|(name, _)| name)).collect();
+    let rows = circuit::Event::ALL.map(|event| {
+        let cells = states.map(|(_, before)| {
+            let after = circuit::next(now, before, event);
+            match after {
+                after if after == before => "stays".to_owned(),
+                State::Closed => "**closed**".to_owned(),
+                State::HalfOpen(_) => "**half open**: this mail tries it".to_owned(),
+                State::Open(open) if open.until == now => "**open**, pause over".to_owned(),
+                State::Open(open) => format!("**open** for {} s", open.until.since(now).as_secs()),
+            }
+        });
+        std::iter::once(event.describe().to_owned()).chain(cells).collect()
+    });
+    format!(
+        "# Circuits of relays\n\n\
+         <!-- Generated from src/outbox/circuit.rs by `cargo xtask reference`; do not edit. -->\n\n\
+         Each worker keeps a circuit for each relay. While it is open, mails go to the next relay in the order of `smtp.relays`; where all are open, they wait,\n\
+         and no attempt is counted. One mail then tries the first relay whose pause is over; the others follow when it is served.\n\n\
+         | state | meaning |\n|---|---|\n\
+         | closed | mails go to it |\n\
+         | open | it is left alone: {} s, and twice as long after each try in vain, up to {} s |\n\
+         | half open | one mail tries it; after {} s without an answer a further one does |\n\n\
+         Too many are {TROUBLES} troubles of the relay itself in a row, or {NEARLY_ALL} troubles among its last {LAST} answers for at least {} domains of recipients:\n\
+         a greylist (451 at RCPT) puts off one domain, or one recipient after the other among others that are taken, and opens nothing.\n\
+         A mail whose trouble opens the circuit, or comes while it is open, waits without a counted attempt; those before it were counted, or failed.\n\n{}",
+        PAUSE_FIRST.as_secs(),
+        PAUSE_MAX.as_secs(),
+        PROBE_MAX.as_secs(),
+        circuit::DOMAINS,
         table(&header, rows)
     )
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::outbox::circuit::PAUSE_FIRST;
 use crate::time::Timestamp;
 
 /// The waiting times of the outbox, from the settings where there is one.
@@ -18,7 +19,7 @@ pub struct Retry {
     pub first_wait: Duration,
     /// The longest wait, before jitter.
     pub wait_max: Duration,
-    /// The wait after a fault of the relay, which is no attempt of the delivery.
+    /// The wait after a fault of the relay, which is no attempt of the delivery: until its circuit is tried, or another relay takes it.
     pub relay_pause: Duration,
 }
 
@@ -63,7 +64,7 @@ impl Default for Retry {
             first_wait: Duration::from_secs(MINUTE),
             // A relay that comes back finds what waited within the hour, and 10,000 waiting mails are three tries a second.
             wait_max: Duration::from_secs(60 * MINUTE),
-            relay_pause: Duration::from_secs(30),
+            relay_pause: PAUSE_FIRST,
         }
     }
 }
