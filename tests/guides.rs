@@ -97,6 +97,14 @@ fn the_guide_to_bounces_leads_to_the_next_address() {
 }
 
 #[test]
+fn the_guide_to_relays_names_what_can_be_set() {
+    let (out, _folder) = run("relays.md");
+    for told in ["backup.contoso.com", "warm_up = [50, 100, 200, 400, 800, 1600, 3200]", "60/min"] {
+        assert!(out.contains(told), "{told} is not in\n{out}");
+    }
+}
+
+#[test]
 fn the_guide_to_sign_mail_leads_to_a_signed_mail_and_its_record() {
     if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
         eprintln!("the guide was not run: there is no openssl");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::app::Error;
 use crate::outbox::Kind;
 use crate::store::meta::{READY_AT, put_meta};
-use crate::store::{Store, deliveries, items, leads, notices, rejected, resources};
+use crate::store::{Store, deliveries, items, leads, notices, rejected, relays, resources};
 use crate::telemetry::metrics::Gauges;
 use crate::time::Timestamp;
 
@@ -36,6 +36,12 @@ pub async fn gauges(store: &Store, now: Timestamp) -> Result<Gauges, Error> {
         n_rejected: rejected::count_open(&mut tx).await?,
         n_known: resources::count_known(&mut tx).await?,
         n_items: items::count_waiting(&mut tx).await?,
+        n_waiting: relays::count_waiting(&mut tx).await?,
+        sent_today: relays::list_sent(&mut tx, now)
+            .await?
+            .into_iter()
+            .map(|(relay, sent)| (relay, sent.today))
+            .collect(),
     })
 }
 
@@ -51,7 +57,7 @@ pub enum NotReady {
 }
 
 /// Tells whether work is done: something can be recorded, and nothing has been due for longer than `patience`. A mail that a relay puts off is due
-/// later, and so is no reason to be late.
+/// later, and so is no reason to be late; nor is one that is not taken up because no relay may be asked, or all have sent what they may.
 ///
 /// # Errors
 /// Why not.
@@ -59,7 +65,11 @@ pub async fn ready(store: &Store, now: Timestamp, patience: Duration) -> Result<
     touch(store, now).await.map_err(NotReady::NotWritable)?;
     let mut tx = store.read().await.map_err(|error| NotReady::NotWritable(error.into()))?;
     let due = [notices::next_due(&mut tx).await, deliveries::next_due(&mut tx).await];
+    let rests = relays::rests_until(&mut tx, now, now).await;
     drop(tx);
+    if rests.map_err(|error| NotReady::NotWritable(error.into()))?.is_some() {
+        return Ok(());
+    }
     for due in due {
         let due = due.map_err(|error| NotReady::NotWritable(error.into()))?;
         let late = due.map_or(Duration::ZERO, |at| now.since(at));

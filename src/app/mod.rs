@@ -54,6 +54,7 @@ use std::time::Duration;
 
 use crate::lead::Lead;
 use crate::outbox::delivery::InDoubt;
+use crate::outbox::pace::Limits;
 use crate::outbox::retry::Retry;
 use crate::partner::{EmailAddress, Partner, PartnerId};
 use crate::policy::recipient::languages;
@@ -86,6 +87,8 @@ pub struct Rules {
     pub answer_links: bool,
     /// `bounces.keep`
     pub keep_bounces: Duration,
+    /// What limits the relays by the hour and the day, by host and port.
+    pub relays: Vec<(String, Limits)>,
 }
 
 impl Rules {
@@ -101,6 +104,7 @@ impl Rules {
             public_url: settings.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
             answer_links: settings.mail.answer_links,
             keep_bounces: settings.bounces.keep,
+            relays: settings.smtp.relays.iter().map(|relay| (relay.name(), relay.limits())).collect(),
             retry: Retry {
                 give_up_after: settings.smtp.give_up_after,
                 resend_after: settings.worker.resend_after,

@@ -8,12 +8,12 @@ use tracing::Instrument;
 
 use crate::app::suppress::{self, Suppress};
 use crate::app::{Error, Rules};
-use crate::outbox::delivery::{Due, Event, Facts, InDoubt, Next, State, next};
+use crate::outbox::delivery::{Due, Event, Facts, InDoubt, Next, State, WAITS, next};
 use crate::outbox::reply::{Reply, Stage, Verdict, classify};
 use crate::partner::EmailAddress;
 use crate::store::attempts::{Attempt, insert_attempts};
 use crate::store::deliveries::{
-    Delivery, Outcome, find_delivery, list_dead, list_doubtful, list_held_by, move_deliveries, record_outcomes,
+    Delivery, Outcome, find_delivery, list_dead, list_doubtful, list_held_by, list_of_ids, move_deliveries, record_outcomes,
 };
 use crate::store::notices::reopen_notices;
 use crate::store::suppressions::note_faults;
@@ -65,6 +65,21 @@ pub enum TryResult {
     Dry,
     /// The worker is shutting down, and had not begun with it.
     Released,
+    /// It has to wait: no relay may be asked, or a pace does not let it go yet.
+    Postponed(Postponed),
+}
+
+/// Until when a mail waits, and for what.
+#[derive(Clone, Debug)]
+pub struct Postponed {
+    /// Until when.
+    pub until: Timestamp,
+    /// Whether `give_up_after` ends the wait.
+    pub gives_up: bool,
+    /// For what, in plain words.
+    pub why: String,
+    /// How far it came, and what it was answered, where it met the relay's trouble itself.
+    pub met: Option<(Stage, Option<u16>)>,
 }
 
 impl TryResult {
@@ -75,18 +90,17 @@ impl TryResult {
             Self::Unreachable(stage, _) | Self::RelayUnfit(stage, _) => Some((stage.as_str(), None)),
             Self::ReplyLost(_) => Some((Stage::FinalDot.as_str(), None)),
             Self::Unwritable(_) => Some(("render", None)),
+            Self::Postponed(postponed) => postponed.met.map(|(stage, code)| (stage.as_str(), code)),
             Self::Accepted(_) | Self::NothingLeft(_) | Self::Dry | Self::Released => None,
         }
     }
 }
 
-/// What a flush of outcomes showed about the relay.
+/// What a flush of outcomes recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// Deliveries whose outcome was recorded.
     pub n_recorded: usize,
-    /// Until when the relay is left alone, where one of them was the relay's fault.
-    pub relay_rests_until: Option<Timestamp>,
 }
 
 /// Records outcomes of deliveries that the worker `owner` holds; those that it does not hold any more are left as they are.
@@ -147,20 +161,17 @@ async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, t
     for one in &ours {
         let (delivery, state) = (&one.delivery, nexts[&one.delivery.id].state);
         let since_arrival = one.arrived_at.filter(|_| state == State::Sent).map(|at| one.at.since(at));
-        telemetry::delivery_recorded(delivery.id, delivery.kind.as_str(), told(state), since_arrival);
+        telemetry::delivery_recorded(delivery.id, delivery.kind.as_str(), told(state, &one.result), since_arrival);
     }
-    let resting = ours.iter().filter(|one| nexts[&one.delivery.id].opens_circuit);
-    Ok(Recorded {
-        n_recorded: ours.len(),
-        relay_rests_until: resting.map(|_| now.plus(rules.retry.relay_pause)).max(),
-    })
+    Ok(Recorded { n_recorded: ours.len() })
 }
 
 /// Returns how the metrics name what became of a mail.
-fn told(state: State) -> &'static str {
-    match state {
-        State::Queued => "retried",
-        other => other.as_str(),
+fn told(state: State, result: &TryResult) -> &'static str {
+    match (state, result) {
+        (State::Queued, TryResult::Postponed(_)) => "postponed",
+        (State::Queued, _) => "retried",
+        (other, _) => other.as_str(),
     }
 }
 
@@ -180,6 +191,10 @@ fn event_of(now: Timestamp, one: &Tried, bare_seen_at: Option<Timestamp>) -> Eve
         TryResult::NothingLeft(_) | TryResult::Dry => Event::NothingLeft,
         TryResult::Unwritable(_) => Event::MessageFault,
         TryResult::Released => Event::Released,
+        TryResult::Postponed(postponed) => Event::Postponed {
+            until: postponed.until,
+            gives_up: postponed.gives_up,
+        },
     }
 }
 
@@ -224,6 +239,7 @@ fn reason(result: &TryResult) -> String {
         TryResult::Unwritable(why) => format!("the mail could not be written: {why}"),
         TryResult::Dry => "mode dry: rendered, and not sent".to_owned(),
         TryResult::Released => "given back by a worker that was shutting down".to_owned(),
+        TryResult::Postponed(postponed) => format!("{WAITS}{}", postponed.why),
     }
 }
 
@@ -235,6 +251,10 @@ fn attempt(one: &Tried, state: State) -> Option<Attempt> {
         TryResult::Unreachable(stage, _) | TryResult::RelayUnfit(stage, _) => (stage.as_str(), None),
         TryResult::ReplyLost(_) => (Stage::FinalDot.as_str(), None),
         TryResult::Unwritable(_) => ("render", None),
+        TryResult::Postponed(postponed) => {
+            let (stage, code) = postponed.met?;
+            (stage.as_str(), code)
+        }
         TryResult::NothingLeft(_) | TryResult::Dry | TryResult::Released => return None,
     };
     Some(Attempt {
@@ -327,6 +347,52 @@ async fn give_back_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64
 fn moved(now: Timestamp, delivery: &Delivery, event: Event, rules: &Rules, why: &str) -> Option<(State, Outcome)> {
     let next = next(now, delivery.state, event, &facts(delivery, rules, 0.5)).ok()?;
     Some((delivery.state, outcome(now, delivery, &next, Some(why.to_owned()), event)))
+}
+
+/// Records answers to final dots that came after the time for them: they settle what is in doubt. Returns those whose doubt is not written yet.
+///
+/// # Errors
+/// The database cannot record it; then nothing was.
+pub async fn settle_late(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    heard: Vec<(i64, String, Reply)>,
+) -> Result<Vec<(i64, String, Reply)>, Error> {
+    let mut tx = store.begin().await?;
+    let ids: Vec<i64> = heard.iter().map(|(id, ..)| *id).collect();
+    let (mut moves, mut attempts, mut early) = (Vec::new(), Vec::new(), Vec::new());
+    for delivery in list_of_ids(&mut tx, &ids).await? {
+        let Some((id, relay, reply)) = heard.iter().find(|(id, ..)| *id == delivery.id) else {
+            continue;
+        };
+        match delivery.state {
+            State::InDoubt => {
+                let why = format!("accepted late: {reply}");
+                moves.extend(moved(now, &delivery, Event::Accepted, rules, &why));
+                attempts.push(Attempt {
+                    delivery_id: *id,
+                    at: now,
+                    relay: relay.clone(),
+                    stage: Stage::FinalDot.as_str().to_owned(),
+                    code: Some(reply.code),
+                    outcome: State::Sent.as_str().to_owned(),
+                    detail: why,
+                });
+            }
+            State::Sending => early.push((*id, relay.clone(), reply.clone())),
+            // Settled by others, or on its way once more: the repeat bears the same Message-ID.
+            State::Queued | State::Sent | State::Failed | State::Cancelled | State::Suppressed => {}
+        }
+    }
+    if moves.is_empty() {
+        return Ok(early);
+    }
+    let settled = move_deliveries(&mut tx, now, &moves).await?;
+    attempts.retain(|attempt| settled.contains(&attempt.delivery_id));
+    insert_attempts(&mut tx, &attempts).await?;
+    tx.commit().await?;
+    Ok(early)
 }
 
 /// Does what ops want of a delivery: [`Event::OpsRetry`] or [`Event::OpsCancel`].

@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 use crate::app::database::find_identity;
 use crate::app::{Error, Rules, lead_desk};
 use crate::outbox::delivery::InDoubt;
+use crate::outbox::pace::{Limits, Sent};
 use crate::store::deliveries::{self, list_backlog as list_queued};
 use crate::store::notices::{self, list_backlog as list_pending, list_parked_partners};
-use crate::store::workers::list_live;
-use crate::store::{Store, Tx, digests, items, leads, rejected, resources, suppressions};
+use crate::store::workers::{Worker as LiveWorker, list_live};
+use crate::store::{Store, Tx, digests, items, leads, rejected, relays, resources, suppressions};
 use crate::time::Timestamp;
 
 /// Partners that are named; the rest is counted.
@@ -63,6 +64,40 @@ pub struct Status {
     pub suppressions: i64,
     /// Action items whose newest state waits to be posted.
     pub items_to_post: i64,
+    /// Mails that wait for a relay or for the pace.
+    pub waiting: i64,
+    /// The relays, in the order in which they are asked, as each worker finds them, or found them when it ended.
+    pub relays: Vec<Relay>,
+}
+
+/// A relay, as a worker finds it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Relay {
+    /// Host and port.
+    pub relay: String,
+    /// The worker's epoch.
+    pub worker: i64,
+    /// Whether that worker is alive.
+    pub is_live: bool,
+    /// `closed` (it is asked), `open` (it is left alone), `half_open` (one mail tries it).
+    pub state: String,
+    /// Since when.
+    pub since_date_time: Timestamp,
+    /// When a mail may go to it again, where none may now: the end of its pause, or of its full hour or day.
+    pub next_try_date_time: Option<Timestamp>,
+    /// What it said last, where it is left alone.
+    pub why: Option<String>,
+    /// Mails that went this hour, of all workers, where it has a limit.
+    pub sent_this_hour: Option<i64>,
+    /// How many may.
+    pub per_hour: Option<u32>,
+    /// Mails that went today, in UTC, of all workers, where it has a limit.
+    pub sent_today: Option<i64>,
+    /// How many may.
+    pub per_day: Option<u32>,
+    /// The day of its warm-up, from 1, while that goes on.
+    pub warm_up_day: Option<usize>,
 }
 
 /// A worker.
@@ -126,9 +161,10 @@ pub async fn status(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &
     let parked = list_parked_partners(&mut tx, PARTNERS_MAX + 1).await?;
     let parked_for_lead_desk = parked.iter().find(|(id, _)| *id == lead_desk()).map_or(0, |(_, n)| *n);
     let held = leads::list_held_partners(&mut tx, PARTNERS_MAX).await?;
-    let workers = list_live(&mut tx, wall_now).await?.into_iter().map(|worker| Worker {
+    let live = list_live(&mut tx, wall_now).await?;
+    let workers = live.iter().map(|worker| Worker {
         epoch: worker.epoch,
-        name: worker.name,
+        name: worker.name.clone(),
         started_date_time: Timestamp::from_millis(worker.started_at),
     });
     let partner_count = |(id, n): (crate::partner::PartnerId, i64)| PartnerCount {
@@ -156,6 +192,8 @@ pub async fn status(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &
         known_not_fetched: resources::count_known(&mut tx).await?,
         suppressions: suppressions::count_suppressions(&mut tx).await?,
         items_to_post: items::count_waiting(&mut tx).await?,
+        waiting: relays::count_waiting(&mut tx).await?,
+        relays: list_relays(&mut tx, now, &live, rules).await?,
         deliveries,
         notices,
     })
@@ -167,6 +205,37 @@ fn by_state(counts: Vec<(String, String, i64)>) -> BTreeMap<String, i64> {
         *states.entry(state).or_insert(0) += n;
     }
     states
+}
+
+/// Returns when a mail may go to a relay again. A pause that is over ends with the next mail.
+fn try_at(now: Timestamp, at: Option<Timestamp>, state: &str) -> Option<Timestamp> {
+    at.filter(|at| *at > now || state == "open").map(|at| at.max(now))
+}
+
+async fn list_relays(tx: &mut Tx, now: Timestamp, live: &[LiveWorker], rules: &Rules) -> Result<Vec<Relay>, Error> {
+    let sent: BTreeMap<String, Sent> = relays::list_sent(tx, now).await?.into_iter().collect();
+    let found = relays::list_circuits(tx).await?.into_iter().map(|row| {
+        let limits = rules.relays.iter().find(|(name, limits)| *name == row.relay && !limits.is_none());
+        let (limits, sent) = match limits {
+            Some((_, limits)) => (limits.clone(), Some(sent.get(&row.relay).copied().unwrap_or_default())),
+            None => (Limits::default(), None),
+        };
+        Relay {
+            worker: row.epoch,
+            is_live: live.iter().any(|worker| worker.epoch == row.epoch),
+            since_date_time: Timestamp::from_millis(row.since),
+            next_try_date_time: try_at(now, row.try_at.map(Timestamp::from_millis), &row.state),
+            state: row.state,
+            why: row.why,
+            sent_this_hour: sent.map(|sent| sent.this_hour),
+            per_hour: limits.per_hour,
+            sent_today: sent.map(|sent| sent.today),
+            per_day: limits.on_day(now),
+            warm_up_day: limits.step(now).map(|(day, _)| day),
+            relay: row.relay,
+        }
+    });
+    Ok(found.collect())
 }
 
 async fn backlog(tx: &mut Tx, now: Timestamp) -> Result<Vec<Backlog>, Error> {

@@ -75,6 +75,7 @@ pub(crate) fn rules() -> Rules {
         public_url: Some("https://mail.portal.example".into()),
         answer_links: true,
         keep_bounces: std::time::Duration::from_secs(30 * 24 * 3600),
+        relays: Vec::new(),
     }
 }
 

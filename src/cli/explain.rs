@@ -10,6 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::page::{Page, count};
 use crate::cli::session::Session;
 use crate::clock::wall_now;
+use crate::outbox::delivery::WAITS;
 use crate::partner::Zone;
 use crate::time::Timestamp;
 
@@ -198,7 +199,8 @@ fn tell_mail(page: &mut Page, mail: &Mail, zone: Zone) {
         .as_ref()
         .map(|by| format!(", sent on by {by}"))
         .unwrap_or_default();
-    let reason = if mail.attempts.is_empty() {
+    let waits = mail.reason.as_deref().is_some_and(|reason| reason.starts_with(WAITS));
+    let reason = if mail.attempts.is_empty() || waits {
         mail.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
     } else {
         String::new()

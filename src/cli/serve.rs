@@ -267,6 +267,10 @@ async fn reload(
 /// Names the settings that have changed and are read at the start only.
 fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let changed = [
+        ("smtp.relays", old.smtp.relays != new.smtp.relays),
+        ("smtp.rate", old.smtp.rate != new.smtp.rate),
+        ("smtp.domains", old.smtp.domains != new.smtp.domains),
+        ("smtp.notify_success", old.smtp.notify_success != new.smtp.notify_success),
         ("http.listen", old.http.listen != new.http.listen),
         ("http.public_listen", old.http.public_listen != new.http.public_listen),
         ("http.certificate_file", old.http.certificate_file != new.http.certificate_file),

@@ -3,7 +3,7 @@
 
 use crate::app::Rules;
 use crate::app::explain::when;
-use crate::app::status::{PartnerCount, Status, status as ask};
+use crate::app::status::{PartnerCount, Relay, Status, status as ask};
 use crate::cli::args::setup;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -72,6 +72,16 @@ fn page(status: &Status, configured: &str, posts_items: bool, fetches: bool) -> 
     if posts_items || status.items_to_post > 0 {
         page.field("items", format_args!("{} to be posted", status.items_to_post));
     }
+    if status.waiting > 0 {
+        let waiting = count(status.waiting, "mail waits", "mails wait");
+        page.field("waiting", format_args!("{waiting} for a relay or for the pace"));
+    }
+    if !status.relays.is_empty() {
+        page.heading("Relays");
+    }
+    for relay in &status.relays {
+        page.field(&relay.relay, relay_in_words(relay, &status.relays));
+    }
     page.heading("Mails");
     if status.deliveries.is_empty() {
         page.fact("none yet");
@@ -81,6 +91,43 @@ fn page(status: &Status, configured: &str, posts_items: bool, fetches: bool) -> 
     }
     needs(&mut page, status, fetches);
     page.end()
+}
+
+/// Says how a worker finds a relay; which worker, where several do.
+fn relay_in_words(relay: &Relay, all: &[Relay]) -> String {
+    let mut words = match (relay.state.as_str(), relay.is_live) {
+        ("closed", true) => "is asked".to_owned(),
+        ("closed", false) => "was asked by the last worker".to_owned(),
+        ("open", _) => "is left alone".to_owned(),
+        (_, _) => "is tried by one mail".to_owned(),
+    };
+    words.push_str(&format!(" since {}", when(relay.since_date_time, Zone::UTC)));
+    if all.iter().any(|other| other.relay == relay.relay && other.worker != relay.worker) {
+        words.push_str(&format!(" by worker {}", relay.worker));
+    }
+    if let Some(why) = &relay.why {
+        words.push_str(&format!(": {why}"));
+    }
+    let next = relay.next_try_date_time.map(|next| when(next, Zone::UTC));
+    if let Some(next) = next.as_ref().filter(|_| relay.state == "open") {
+        words.push_str(&format!("; next try {next}"));
+    }
+    let limits = [
+        ("this hour", relay.sent_this_hour, relay.per_hour),
+        ("today", relay.sent_today, relay.per_day),
+    ];
+    for (span, sent, limit) in limits {
+        if let (Some(sent), Some(limit)) = (sent, limit) {
+            words.push_str(&format!("; {sent} of {limit} sent {span}"));
+        }
+    }
+    if let Some(day) = relay.warm_up_day {
+        words.push_str(&format!(" (day {day} of its warm-up)"));
+    }
+    if let Some(next) = next.filter(|_| relay.state == "closed") {
+        words.push_str(&format!("; full until {next}"));
+    }
+    words
 }
 
 /// What somebody has to look at.

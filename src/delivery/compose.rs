@@ -34,6 +34,8 @@ pub struct Composer {
 /// A mail ready to be handed over.
 #[derive(Clone, Debug)]
 pub struct Composed {
+    /// Whose mail it is.
+    pub delivery_id: i64,
     /// The envelope's recipient: the delivery's address, or where mode `redirect` sends everything.
     pub to: EmailAddress,
     /// The envelope's sender, where each mail has its own (VERP).
@@ -143,6 +145,7 @@ impl Composer {
             signing::sign(signer, &mut bytes).map_err(unwritable)?;
         }
         Ok(Composed {
+            delivery_id: delivery.id,
             to,
             return_to: self.marks.return_address(delivery.id),
             message_id,

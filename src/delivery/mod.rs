@@ -9,15 +9,21 @@
 
 pub mod bounce;
 pub mod compose;
+mod late;
 pub mod lease;
 pub mod outlet;
+mod pace;
 pub mod pages;
 pub mod post;
 pub mod preview;
+mod relays;
 mod senders;
 pub mod signing;
 mod told;
+mod way;
 pub mod worker;
+
+pub use way::relay_of;
 
 /// Why the delivery room cannot work.
 #[derive(Debug, thiserror::Error)]

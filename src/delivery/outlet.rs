@@ -1,20 +1,20 @@
 //! Where mails leave: kept connections to the relays, a Maildir, or nowhere (mode `dry`).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
 
-use crate::app::record::TryResult;
+use crate::app::record::{Postponed, TryResult};
+use crate::clock::Clock;
 use crate::delivery::Error;
 use crate::delivery::compose::Composed;
-use crate::mail::{Cause, Connection, Failed, Maildir, Relay, Tls};
-use crate::partner::EmailAddress;
-use crate::settings::{self, Mode, Settings, Transport, secret};
-
-/// How long a relay that could not be opened is not asked again: a batch behind it fails at once instead of knocking 500 times.
-const REMEMBER_FAILURE: Duration = Duration::from_secs(1);
+use crate::delivery::relays::{Admission, Held, Instead, Relays, Shut, Wait};
+use crate::delivery::way::Kept;
+use crate::mail::{Cause, Envelope, Failed, Maildir};
+use crate::outbox::Reply;
+use crate::settings::{Mode, Settings, Transport};
+use crate::store::{Store, relays};
+use crate::time::Timestamp;
 
 /// Where mails leave.
 pub enum Outlet {
@@ -23,18 +23,7 @@ pub enum Outlet {
     /// A Maildir.
     Maildir(Maildir),
     /// SMTP relays, tried in their order.
-    Smtp(Relays),
-}
-
-/// The relays, and what they share.
-pub struct Relays {
-    relays: Vec<Relay>,
-    envelope_from: String,
-    failure: Mutex<Option<(Instant, Failed, String)>>,
-    /// Connections that are open.
-    n_open: Arc<AtomicUsize>,
-    /// Read by who opens one, written by who asks, after a failure, what came of the others that were being opened.
-    opening: RwLock<()>,
+    Smtp(Box<Relays>),
 }
 
 /// One sender's way out: a connection of its own, kept while there is work.
@@ -43,53 +32,89 @@ pub struct Line {
     kept: Option<Kept>,
 }
 
-struct Kept {
-    connection: Connection,
-    relay: String,
-    _counted: Counted,
-}
-
-/// Counts an open connection for as long as it lives.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(n_open: &Arc<AtomicUsize>) -> Self {
-        n_open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(n_open))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Outlet {
-    /// Sets up what the settings say; passwords are read here.
+    /// Sets up what the settings say. `store` counts what goes by relays that have a limit; without one each counts for itself.
     ///
     /// # Errors
     /// A password file cannot be read.
-    pub fn new(settings: &Settings) -> Result<Self, Error> {
+    pub fn new(settings: &Settings, clock: Clock, store: Option<&Store>, stop: &CancellationToken) -> Result<Self, Error> {
         if settings.mode == Mode::Dry {
             return Ok(Self::Nowhere);
         }
         match settings.mail.transport {
             Transport::Maildir => Ok(Self::Maildir(Maildir::new(&settings.mail.maildir))),
-            Transport::Smtp => Ok(Self::Smtp(Relays::new(settings)?)),
+            Transport::Smtp => Ok(Self::Smtp(Box::new(Relays::new(settings, clock, store, stop)?))),
         }
     }
 
     /// Returns how many mails may be handed over at once.
     pub fn n_connections(settings: &Settings) -> usize {
-        let relays: u32 = settings
-            .smtp
-            .relays
-            .first()
-            .map_or(settings.worker.connections, |relay| relay.connections);
+        let relays = settings.smtp.relays.iter().map(|relay| relay.connections).max();
         match settings.mail.transport {
-            Transport::Smtp => settings.worker.connections.min(relays) as usize,
+            Transport::Smtp => settings.worker.connections.min(relays.unwrap_or(u32::MAX)) as usize,
             Transport::Maildir => settings.worker.connections as usize,
+        }
+    }
+
+    /// Returns how many mails may be claimed at `now`: none while no relay may be asked, one where it tries a relay, else any number.
+    pub fn n_claimable(&self, now: Timestamp) -> usize {
+        match self {
+            Self::Nowhere | Self::Maildir(_) => usize::MAX,
+            Self::Smtp(relays) => relays.n_claimable(now),
+        }
+    }
+
+    /// Returns until when no mail leaves; `None` where one may.
+    pub fn rests_until(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Nowhere | Self::Maildir(_) => None,
+            Self::Smtp(relays) => relays.rests_until(now),
+        }
+    }
+
+    /// Returns how the relays are found, where that has changed since it was last asked for.
+    pub fn news(&self) -> Option<Vec<relays::Circuit>> {
+        match self {
+            Self::Nowhere | Self::Maildir(_) => None,
+            Self::Smtp(relays) => relays.news(),
+        }
+    }
+
+    /// Tells that the news could not be written: they are still news.
+    pub fn keep_news(&self) {
+        if let Self::Smtp(relays) = self {
+            relays.keep_news();
+        }
+    }
+
+    /// Whether answers are listened to that did not come in time, or were heard and not taken.
+    pub fn is_listening(&self) -> bool {
+        matches!(self, Self::Smtp(relays) if relays.late.is_listening())
+    }
+
+    /// Takes the answers that came late: delivery, relay and reply.
+    pub fn late_replies(&self) -> Vec<(i64, String, Reply)> {
+        match self {
+            Self::Nowhere | Self::Maildir(_) => Vec::new(),
+            Self::Smtp(relays) => relays.late.take(),
+        }
+    }
+
+    /// Puts late answers back that could not be recorded yet.
+    pub fn put_back_late(&self, heard: Vec<(i64, String, Reply)>) {
+        if let Self::Smtp(relays) = self {
+            relays.late.put_back(heard);
+        }
+    }
+
+    /// Gives back what was entered as sent by a relay with a limit and was not.
+    ///
+    /// # Errors
+    /// The database cannot be written; it stays entered.
+    pub async fn return_allowances(&self) -> Result<(), crate::store::Error> {
+        match self {
+            Self::Nowhere | Self::Maildir(_) => Ok(()),
+            Self::Smtp(relays) => relays.return_allowances().await,
         }
     }
 
@@ -129,31 +154,83 @@ impl Line {
     }
 
     async fn send_by(&mut self, relays: &Relays, mail: &Composed, next: Option<&Composed>) -> Option<(String, TryResult)> {
+        let is_asked = self.is_asked();
+        let _pass = match relays.enter(&mail.to).await {
+            Ok(pass) => pass,
+            Err(Held::Stopped) => return Some((String::new(), TryResult::Released)),
+            Err(Held::Wait(wait)) => return Some((String::new(), postponed(wait, None))),
+        };
+        // Asked in one packet with the end of this one, the next mail could not wait any more.
+        let next = next.filter(|_| !relays.is_paced());
         loop {
+            let mut held = None;
+            if let Some(kept) = self.kept.as_ref().filter(|_| !is_asked)
+                && let Instead::Another(hold) = relays.instead_of(kept)
+            {
+                held = hold;
+                self.close().await;
+            }
             let was_kept = self.kept.is_some();
             let mut kept = match self.kept.take() {
                 Some(kept) => kept,
-                None => match relays.open().await {
+                None => match relays.open(held).await {
                     Ok(kept) => kept,
-                    Err(_) if relays.has_open() => return None,
-                    Err((relay, failed)) => return Some((relay, result_of(failed))),
+                    Err(Shut::NoLine) => return None,
+                    Err(Shut::Wait(wait)) => return Some((String::new(), postponed(wait, None))),
+                    // A relay that was left alone is still away: that says nothing of this mail.
+                    Err(Shut::Failed(relay, failed, true)) => return Some((relay, postponed(relays.wait_now(), Some(&failed)))),
+                    Err(Shut::Failed(relay, failed, false)) => return Some((relay, result_of(failed))),
                 },
             };
-            let next = next.map(|next| (relays.sender_of(next), &next.to, next.bytes.as_slice()));
-            let sent = kept
-                .connection
-                .send_before(relays.sender_of(mail), &mail.to, &mail.bytes, next)
-                .await;
-            let relay = kept.relay.clone();
-            if kept.connection.is_usable() {
-                self.kept = Some(kept);
+            match relays.admit(&kept.way).await {
+                Admission::Go => {}
+                Admission::Full => {
+                    kept.connection.close().await;
+                    continue;
+                }
+                Admission::Stopped => {
+                    relays.not_sent(&kept.way).await;
+                    self.kept = Some(kept);
+                    return Some((String::new(), TryResult::Released));
+                }
             }
+            let next = next.map(|next| (envelope(relays, next), next.bytes.as_slice()));
+            let sent = kept.connection.send_before(envelope(relays, mail), &mail.bytes, next).await;
+            let way = Arc::clone(&kept.way);
+            let relay = way.name.clone();
             match sent {
-                Ok(reply) => return Some((relay, TryResult::Accepted(Some(reply)))),
+                Ok(reply) => {
+                    relays.answered(&way, &mail.to, Ok(&reply));
+                    kept.count();
+                    self.keep(kept);
+                    return Some((relay, TryResult::Accepted(Some(reply))));
+                }
                 // The server had closed the kept connection: nothing was said, so this was no attempt.
-                Err(failed) if failed.is_stale() && was_kept => {}
-                Err(failed) => return Some((relay, result_of(failed))),
+                Err(failed) if failed.is_stale() && was_kept => relays.not_sent(&way).await,
+                Err(failed) => {
+                    let wait = relays.answered(&way, &mail.to, Err(&failed));
+                    kept.count();
+                    if failed.in_doubt {
+                        if failed.cause == Cause::TimedOut {
+                            relays.late.listen(mail.delivery_id, relay.clone(), kept.connection);
+                        }
+                        return Some((relay, result_of(failed)));
+                    }
+                    relays.not_sent(&way).await;
+                    self.keep(kept);
+                    let result = match wait {
+                        Some(wait) => postponed(wait, Some(&failed)),
+                        None => result_of(failed),
+                    };
+                    return Some((relay, result));
+                }
             }
+        }
+    }
+
+    fn keep(&mut self, kept: Kept) {
+        if kept.connection.is_usable() {
+            self.kept = Some(kept);
         }
     }
 
@@ -180,93 +257,22 @@ impl Line {
     }
 }
 
-impl Relays {
-    fn new(settings: &Settings) -> Result<Self, Error> {
-        let mut relays = Vec::new();
-        for configured in &settings.smtp.relays {
-            relays.push(relay_of(configured)?);
-        }
-        let from = settings.mail.from.address();
-        // In ASCII (IDNA), as the header has it: a relay need not know of SMTPUTF8 for a domain's sake.
-        let bounces_to: Option<EmailAddress> = settings.mail.envelope_from.clone().or_else(|| from.parse().ok());
-        Ok(Self {
-            relays,
-            envelope_from: bounces_to.map_or_else(|| from.to_owned(), |to| to.as_str().to_owned()),
-            failure: Mutex::default(),
-            n_open: Arc::default(),
-            opening: RwLock::default(),
-        })
-    }
-
-    /// Returns where bounces of a mail go.
-    fn sender_of<'a>(&'a self, mail: &'a Composed) -> &'a str {
-        mail.return_to.as_deref().unwrap_or(&self.envelope_from)
-    }
-
-    /// Tells whether a connection is open.
-    fn has_open(&self) -> bool {
-        self.n_open.load(Ordering::Relaxed) > 0
-    }
-
-    /// Opens a connection to the first relay that takes one. Where none does, it is known by then what came of the others that were being opened.
-    async fn open(&self) -> Result<Kept, (String, Failed)> {
-        let opened = {
-            let _opening = self.opening.read().await;
-            self.try_open().await
-        };
-        if opened.is_err() {
-            drop(self.opening.write().await);
-        }
-        opened
-    }
-
-    async fn try_open(&self) -> Result<Kept, (String, Failed)> {
-        let remembered = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, failed, relay)) = remembered
-            && at.elapsed() < REMEMBER_FAILURE
-        {
-            return Err((relay, failed));
-        }
-        let mut last = None;
-        for relay in &self.relays {
-            match Connection::open(relay).await {
-                Ok(connection) => {
-                    return Ok(Kept {
-                        connection,
-                        relay: relay.to_string(),
-                        _counted: Counted::new(&self.n_open),
-                    });
-                }
-                Err(failed) => {
-                    tracing::warn!(relay = %relay, stage = %failed.stage, cause = failed.cause.as_str(), "relay not opened: {failed}");
-                    last = Some((relay.to_string(), failed));
-                }
-            }
-        }
-        let (relay, failed) = last.expect("the settings refuse smtp without a relay");
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), failed.clone(), relay.clone()));
-        Err((relay, failed))
+fn envelope<'a>(relays: &'a Relays, mail: &'a Composed) -> Envelope<'a> {
+    Envelope {
+        from: mail.return_to.as_deref().unwrap_or(&relays.envelope_from),
+        to: &mail.to,
+        id: mail.message_id.split('@').next(),
     }
 }
 
-/// Makes a relay of its settings; its password is read here.
-///
-/// # Errors
-/// The password file cannot be read.
-pub fn relay_of(configured: &settings::Relay) -> Result<Relay, secret::Error> {
-    let tls = match configured.tls {
-        settings::Tls::Required => Tls::Required,
-        settings::Tls::Implicit => Tls::Implicit,
-        settings::Tls::Opportunistic => Tls::Opportunistic,
-        settings::Tls::None => Tls::None,
-    };
-    let mut relay = Relay::new(&configured.host, configured.port, tls);
-    relay.username.clone_from(&configured.username);
-    relay.password = match &configured.password_file {
-        Some(path) => Some(secret::read(path)?),
-        None => None,
-    };
-    Ok(relay)
+/// Says that a mail waits; `met` is what it met all the same, and is noted.
+fn postponed(wait: Wait, met: Option<&Failed>) -> TryResult {
+    TryResult::Postponed(Postponed {
+        until: wait.until,
+        gives_up: wait.gives_up,
+        why: wait.why,
+        met: met.map(|failed| (failed.stage, failed.reply.as_ref().map(|reply| reply.code))),
+    })
 }
 
 /// Names what a failure was, for `app::record`.

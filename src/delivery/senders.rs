@@ -416,14 +416,13 @@ mod tests {
                 host: relay.host(),
                 port: relay.port(),
                 tls: Tls::None,
-                username: None,
-                password_file: None,
                 connections: 1,
+                ..Relay::default()
             }];
             let composer = Arc::new(Composer::new(&settings, b"key").expect("the built-in templates"));
-            let outlet = Arc::new(Outlet::new(&settings).expect("no password is to be read"));
-            let lease = Lease::begin(&portal.store, "", &settings.worker).await.expect("a lease");
             let (clock, stop) = (Clock::Fixed(at(NOW)), CancellationToken::new());
+            let outlet = Arc::new(Outlet::new(&settings, clock, None, &stop).expect("no password is to be read"));
+            let lease = Lease::begin(&portal.store, "", &settings.worker).await.expect("a lease");
             let mut senders = Senders::new(1, &outlet, clock, lease.alive(), &stop, Duration::from_millis(20));
             portal.partners(NOW, [records::partner("contoso")]).await;
             for n in 0..2 {

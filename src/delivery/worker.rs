@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::Rules;
 use crate::app::claim::{Letter, claim};
-use crate::app::record::{Tried, TryResult, give_back, record, recover};
+use crate::app::record::{Tried, TryResult, give_back, record, recover, settle_late};
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::Error;
 use crate::delivery::compose::Composer;
@@ -16,7 +16,7 @@ use crate::delivery::outlet::Outlet;
 use crate::delivery::senders::{LINE_KEPT_MAX, Senders, UNRECORDED_MAX};
 use crate::outbox::delivery::InDoubt;
 use crate::settings::Settings;
-use crate::store::{Store, deliveries, notices};
+use crate::store::{Store, deliveries, notices, relays};
 use crate::telemetry;
 use crate::time::Timestamp;
 
@@ -32,6 +32,8 @@ const FLUSH_WAIT: Duration = Duration::from_millis(5);
 const CONTENDED_WAIT: Duration = Duration::from_millis(20);
 /// How long a worker that ends by an error waits for replies to what is out already: what a relay has taken need not be sent again.
 pub const GRACE_AFTER_ERROR: Duration = Duration::from_secs(5);
+/// How often an idle worker looks for answers that come late.
+const LISTENING_WAIT: Duration = Duration::from_secs(1);
 /// How often a busy worker looks for what dead ones left: a lease runs out after many times as long.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
 /// Under `worker.in_doubt = hold`, mails marked as handed over by one commit, per connection: what a crash leaves to ops.
@@ -55,7 +57,6 @@ pub struct Worker {
     unwritten: Vec<Tried>,
     /// A claim has failed, and may have been committed: nobody else takes back what it claimed while this worker lives.
     is_unsure: bool,
-    relay_rests_until: Option<Timestamp>,
     recovered_at: Option<Instant>,
     n_recorded: u64,
 }
@@ -75,7 +76,7 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let n_connections = Outlet::n_connections(settings).max(1);
-        let outlet = Arc::new(Outlet::new(settings)?);
+        let outlet = Arc::new(Outlet::new(settings, clock, Some(store), stop)?);
         Ok(Self {
             senders: Senders::new(n_connections, &outlet, clock, lease.alive(), stop, LINE_KEPT_MAX),
             store: store.clone(),
@@ -90,7 +91,6 @@ impl Worker {
             unmarked: Vec::new(),
             unwritten: Vec::new(),
             is_unsure: false,
-            relay_rests_until: None,
             recovered_at: None,
             n_recorded: 0,
         })
@@ -118,11 +118,31 @@ impl Worker {
         if begun? > 0 {
             return Ok(Next::Now);
         }
+        self.outlet.return_allowances().await?;
         self.next_due(now).await
+    }
+
+    /// Writes down how relays are found, where that has changed, and what they answered late.
+    async fn tell_of_relays(&mut self, now: Timestamp) -> Result<(), Error> {
+        if let Some(news) = self.outlet.news() {
+            let told = tell(&self.store, self.epoch, &news).await;
+            if told.is_err() {
+                self.outlet.keep_news();
+            }
+            told?;
+        }
+        let heard = self.outlet.late_replies();
+        if !heard.is_empty() {
+            let early = settle_late(&self.store, now, &self.rules, heard.clone()).await;
+            self.outlet.put_back_late(early.as_ref().map_or(heard, Clone::clone));
+            early?;
+        }
+        Ok(())
     }
 
     /// Takes back, claims and begins; returns how much it touched.
     async fn begin_due(&mut self, now: Timestamp) -> Result<usize, Error> {
+        self.tell_of_relays(now).await?;
         let n_recovered = self.recover(now).await?;
         let n_claimed = self.claim(now).await?;
         self.begin_marked(now).await?;
@@ -153,8 +173,8 @@ impl Worker {
     async fn claim(&mut self, now: Timestamp) -> Result<usize, Error> {
         let n_held = self.senders.n_under_way() + self.unmarked.len();
         let n_share = (self.batch / CLAIMS_PER_BATCH).max(1);
-        let is_resting = self.relay_rests_until.is_some_and(|until| now < until);
-        if self.stop.is_cancelled() || is_resting || n_held + n_share > self.batch {
+        let n_wanted = n_share.min(self.outlet.n_claimable(now));
+        if self.stop.is_cancelled() || n_wanted == 0 || n_held + n_share > self.batch {
             return Ok(0);
         }
         if self.is_unsure {
@@ -165,7 +185,7 @@ impl Worker {
             give_back(&self.store, now, &self.rules, self.epoch).await?;
             self.is_unsure = false;
         }
-        let claimed = claim(&self.store, now, &self.rules, self.epoch, n_share).await;
+        let claimed = claim(&self.store, now, &self.rules, self.epoch, n_wanted).await;
         self.is_unsure = claimed.is_err();
         let claimed = claimed?;
         if self.rules.in_doubt == InDoubt::Hold {
@@ -236,16 +256,6 @@ impl Worker {
                 telemetry::delivery_not_sent(one.delivery.id, one.delivery.partner_id.as_str(), &one.relay, stage, code);
             }
         }
-        let is_resting = recorded.relay_rests_until.is_some();
-        if let Some(asked) = tried
-            .iter()
-            .find(|one| is_resting != matches!(one.result, TryResult::Accepted(_)) && !one.relay.is_empty())
-        {
-            telemetry::metrics::relay_rests(&asked.relay, is_resting);
-        }
-        if recorded.relay_rests_until.is_some() {
-            self.relay_rests_until = recorded.relay_rests_until;
-        }
         Ok(())
     }
 
@@ -255,16 +265,18 @@ impl Worker {
         if self.rules.in_doubt == InDoubt::Resend {
             due.push(deliveries::next_doubt(&mut tx).await?);
         }
+        let listening = self.outlet.is_listening().then(|| now.plus(LISTENING_WAIT));
         let Some(at) = due.into_iter().flatten().min() else {
-            return Ok(Next::WhenWoken);
+            return Ok(listening.map_or(Next::WhenWoken, Next::At));
         };
-        let resting = self.relay_rests_until.filter(|until| now < *until);
-        Ok(Next::At(match resting {
+        let resting = self.outlet.rests_until(now).filter(|until| now < *until);
+        let at = match resting {
             Some(until) => at.max(until),
             // Due and not claimed: another worker holds the partner for a moment.
             None if at <= now => now.plus(CONTENDED_WAIT),
             None => at,
-        }))
+        };
+        Ok(Next::At(listening.map_or(at, |listening| at.min(listening))))
     }
 
     /// Lets what is under way end within `grace`, the lease kept meanwhile, records it, gives the rest back, and ends the connections.
@@ -299,11 +311,21 @@ impl Worker {
                 tried = self.senders.outcomes(FLUSH_MAX, Duration::ZERO, Duration::ZERO).await;
             }
             if tried.is_empty() {
+                self.outlet.return_allowances().await?;
+                self.tell_of_relays(self.clock.now()).await?;
                 return lost.map_or(Ok(()), Err);
             }
             self.record(self.clock.now(), tried).await?;
         }
     }
+}
+
+/// Writes down how the worker `epoch` finds its relays, and forgets what dead workers wrote.
+async fn tell(store: &Store, epoch: i64, news: &[relays::Circuit]) -> Result<(), crate::store::Error> {
+    let mut tx = store.begin().await?;
+    relays::forget_circuits(&mut tx, wall_now(), epoch).await?;
+    relays::put_circuits(&mut tx, epoch, news).await?;
+    tx.commit().await
 }
 
 /// How often a flush is tried again within one turn: with the pauses well below a lease's third.

@@ -120,7 +120,8 @@ fn look_at_secrets(asked: &Asked<'_>) -> Vec<Check> {
         .smtp
         .relays
         .iter()
-        .filter_map(|relay| relay.password_file.as_deref())
+        .flat_map(|relay| [&relay.password_file, &relay.token_file, &relay.key_file])
+        .filter_map(|path| path.as_deref())
         .collect();
     let others = [
         &settings.dkim.key_file,

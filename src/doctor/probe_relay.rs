@@ -7,7 +7,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use crate::clock::wall_now;
-use crate::delivery::outlet::relay_of;
+use crate::delivery::relay_of;
 use crate::doctor::der::not_after;
 use crate::doctor::probe::{Asked, Seen, sentence, without_number};
 use crate::doctor::report::{Area, Check};
@@ -71,7 +71,7 @@ async fn look_at(configured: &Relay) -> Vec<Check> {
             return vec![Check::passed_over(
                 AREA,
                 "relay.login",
-                format!("The relay {shown} is not asked: its password cannot be read."),
+                format!("The relay {shown} is not asked: a file that it needs cannot be read."),
             )];
         }
     };
@@ -240,7 +240,7 @@ fn judge_failure(configured: &Relay, shown: &str, failed: &Failed) -> Check {
                 "The relay {shown} refuses the login of {:?}: {what}",
                 configured.username.as_deref().unwrap_or_default()
             ),
-            "Correct username, or what is in password_file.".into(),
+            "Correct username, or what is in password_file or token_file.".into(),
         ),
         (Stage::Auth, _) => wrong(
             "relay.login",

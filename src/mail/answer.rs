@@ -22,6 +22,8 @@ pub(super) struct Offers {
     pub(super) size_max: Option<u64>,
     pub(super) auth_plain: bool,
     pub(super) auth_login: bool,
+    pub(super) auth_xoauth2: bool,
+    pub(super) dsn: bool,
 }
 
 impl Offers {
@@ -37,12 +39,14 @@ impl Offers {
                 Some("PIPELINING") => offers.pipelining = true,
                 Some("STARTTLS") => offers.starttls = true,
                 Some("8BITMIME") => offers.eight_bit = true,
+                Some("DSN") => offers.dsn = true,
                 Some("SMTPUTF8") => offers.smtputf8 = true,
                 Some("SIZE") => offers.size_max = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0),
                 Some("AUTH") => {
                     for mechanism in words {
                         offers.auth_plain |= mechanism == "PLAIN";
                         offers.auth_login |= mechanism == "LOGIN";
+                        offers.auth_xoauth2 |= mechanism == "XOAUTH2";
                     }
                 }
                 _ => {}
@@ -121,7 +125,7 @@ mod tests {
         for (answer, expected) in [
             ("220 hi\r\n250 relay\r\n", Offers::default()),
             (
-                "250-relay\r\n250-pipelining\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-StartTLS\r\n250 AUTH LOGIN PLAIN XOAUTH2\r\n",
+                "250-relay\r\n250-pipelining\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-StartTLS\r\n250-DSN\r\n250 AUTH LOGIN PLAIN XOAUTH2\r\n",
                 Offers {
                     pipelining: true,
                     starttls: true,
@@ -130,6 +134,8 @@ mod tests {
                     size_max: Some(1000),
                     auth_plain: true,
                     auth_login: true,
+                    auth_xoauth2: true,
+                    dsn: true,
                 },
             ),
             (

@@ -74,6 +74,7 @@ impl Cause {
             K::StorageFull | K::QuotaExceeded => Self::DiskFull,
             K::PermissionDenied | K::ReadOnlyFilesystem => Self::Denied,
             K::TimedOut => Self::TimedOut,
+            K::InvalidData => Self::Garbled,
             K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::NotConnected | K::WriteZero => Self::Closed,
             _ => Self::Io,
         }

@@ -29,5 +29,5 @@ pub use dkim::{KeyError, Signer};
 pub use failed::{Cause, Failed};
 pub use maildir::Maildir;
 pub use message::{Attachment, Error, Letterhead, Outgoing, build, domain_of, message_id};
-pub use relay::{Relay, Timeouts, Tls};
-pub use smtp::Connection;
+pub use relay::{Identity, Relay, Timeouts, Tls};
+pub use smtp::{Connection, Envelope};

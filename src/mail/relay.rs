@@ -1,6 +1,7 @@
 //! A relay as the settings describe it: where it is, how it is encrypted, how long it may take.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mail::{Cause, Failed, tls};
 use crate::outbox::Stage;
+use crate::settings::secret;
 
 /// How a relay's connection is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,23 @@ pub struct Timeouts {
     pub final_dot: Duration,
 }
 
+impl Timeouts {
+    /// Returns these with `limit` for every answer but that to a mail.
+    #[must_use]
+    pub fn with_each(self, limit: Duration) -> Self {
+        Self {
+            connect: limit,
+            ehlo: limit,
+            start_tls: limit,
+            auth: limit,
+            mail_from: limit,
+            rcpt_to: limit,
+            data: limit,
+            final_dot: self.final_dot,
+        }
+    }
+}
+
 impl Default for Timeouts {
     /// The RFC allows 5 minutes for most stages; its figures are for relays of 1982. A relay of one's own that is silent for a minute is away.
     /// The final dot keeps its 10 minutes: there impatience costs a duplicate.
@@ -67,6 +86,21 @@ impl Default for Timeouts {
     }
 }
 
+/// What a client shows to a relay that asks who it is (mutual TLS).
+#[derive(Clone)]
+pub struct Identity {
+    /// The certificate chain in PEM, its own first.
+    pub certificates: Vec<u8>,
+    /// Its private key in PEM.
+    pub key: SecretString,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
 /// A relay and how to talk to it; made once, its clones share what TLS trusts.
 #[derive(Clone, Debug)]
 pub struct Relay {
@@ -78,14 +112,22 @@ pub struct Relay {
     pub tls: Tls,
     /// Whether we log in.
     pub username: Option<String>,
-    /// With what.
+    /// With what: a password.
     pub password: Option<SecretString>,
+    /// Or the file that holds one; read for each connection, so that it may be changed at any time.
+    pub password_file: Option<PathBuf>,
+    /// Or the file that holds an OAuth 2 access token (XOAUTH2); read for each connection: such tokens live for an hour.
+    pub token_file: Option<PathBuf>,
     /// What `EHLO` says we are.
     pub hello_name: String,
     /// How long a stage may take.
     pub timeouts: Timeouts,
     /// CA certificates in PEM that are trusted beside the system's.
     pub tls_roots: Option<Vec<u8>>,
+    /// The certificate chain and the private key, in PEM, by which we show who we are.
+    pub identity: Option<Identity>,
+    /// Whether it is asked to report mails that were delivered, where it offers DSN (RFC 3461).
+    pub notify_success: bool,
     tls_config: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
 }
 
@@ -102,22 +144,37 @@ impl Relay {
             tls,
             username: None,
             password: None,
+            password_file: None,
+            token_file: None,
             hello_name,
             timeouts: Timeouts::default(),
             tls_roots: None,
+            identity: None,
+            notify_success: false,
             tls_config: Arc::default(),
         }
     }
 
     pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, Failed> {
         let make = || match self.tls {
-            Tls::Opportunistic => Ok(tls::unverified()),
-            Tls::Required | Tls::Implicit | Tls::None => tls::verifying(self.tls_roots.as_deref()),
+            Tls::Opportunistic => tls::unverified(self.identity.as_ref()),
+            Tls::Required | Tls::Implicit | Tls::None => tls::verifying(self.tls_roots.as_deref(), self.identity.as_ref()),
         };
         self.tls_config
             .get_or_init(make)
             .clone()
             .map_err(|detail| Failed::new(Stage::StartTls, Cause::Tls, detail))
+    }
+
+    /// Reads what proves the account; with it, whether it is a token.
+    pub(super) fn secret(&self) -> Result<(SecretString, bool), Failed> {
+        let (path, is_token) = match (&self.token_file, &self.password_file) {
+            (Some(path), _) => (path, true),
+            (None, Some(path)) => (path, false),
+            (None, None) => return Ok((self.password.clone().unwrap_or_default(), false)),
+        };
+        let unread = |error: secret::Error| Failed::new(Stage::Auth, Cause::NotOffered, error.to_string());
+        Ok((secret::read(path).map_err(unread)?, is_token))
     }
 
     pub(super) fn server_name(&self) -> Result<ServerName<'static>, Failed> {

@@ -25,7 +25,7 @@ use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Rcpt, Rset, Starttls};
-use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter, RcptParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
@@ -39,6 +39,17 @@ use crate::mail::{Cause, Failed, Relay, Timeouts, Tls, message};
 use crate::outbox::{Reply, Stage};
 use crate::partner::EmailAddress;
 
+/// Whom a mail is for, as the relay is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// Where bounces go; empty for nowhere.
+    pub from: &'a str,
+    /// Who gets it.
+    pub to: &'a EmailAddress,
+    /// By which a report names the mail (ENVID, RFC 3461 §4.4): the left side of its Message-ID.
+    pub id: Option<&'a str>,
+}
+
 /// An open conversation with a relay. One mail at a time; keep it for the next.
 pub struct Connection {
     smtp: AsyncSmtpConnection,
@@ -47,6 +58,7 @@ pub struct Connection {
     /// What it said to `EHLO`, the last time that it was asked.
     greeting: String,
     timeouts: Timeouts,
+    notify_success: bool,
     /// Mails begun; the connection is a kept one from the second on.
     n_begun: u64,
     /// Whom the commands are for that left with the last mail, and whose answers are still to come.
@@ -107,6 +119,7 @@ impl Connection {
             offers,
             greeting,
             timeouts: limits,
+            notify_success: relay.notify_success,
             n_begun: 0,
             asked_for: None,
             is_over: false,
@@ -129,36 +142,41 @@ impl Connection {
 
     /// Hands over one mail to one address. `envelope_from` is where bounces go; empty for nowhere.
     ///
+    /// # Errors
+    /// Those of [`Connection::send_before`].
+    pub async fn send(&mut self, envelope_from: &str, to: &EmailAddress, bytes: &[u8]) -> Result<Reply, Failed> {
+        let envelope = Envelope {
+            from: envelope_from,
+            to,
+            id: None,
+        };
+        self.send_before(envelope, bytes, None).await
+    }
+
+    /// Hands over one mail and, where the relay offers PIPELINING, asks in the same packet for the `next` one, which has to be sent next over
+    /// this connection, or this connection closed by dropping it.
+    ///
     /// Three refusals are made on the relay's behalf, with the reply that it would give: an address that is none (553 5.1.3) or that needs SMTPUTF8
     /// where that is not offered (553 5.6.7), both at `RCPT`; a mail above the SIZE that the relay announced (552 5.3.4), at `DATA`. Asked, some relays
     /// refuse these at `MAIL`, where a refusal means the relay itself.
     ///
     /// # Errors
-    /// See the table above. On [`Failed::is_stale`] open another connection and send at once; it is no attempt.
-    pub async fn send(&mut self, envelope_from: &str, to: &EmailAddress, bytes: &[u8]) -> Result<Reply, Failed> {
-        self.send_before(envelope_from, to, bytes, None).await
-    }
-
-    /// Hands over one mail likewise and, where the relay offers PIPELINING, asks in the same packet for the `next` one (its sender, recipient, bytes), which has to be sent next over
-    /// this connection, or this connection closed by dropping it.
-    ///
-    /// # Errors
-    /// Those of [`Connection::send`], all about this mail; the next one's are told when it is sent.
+    /// See the table above, all about this mail; the next one's are told when it is sent. On [`Failed::is_stale`] open another connection and send at
+    /// once; it is no attempt.
     pub async fn send_before(
         &mut self,
-        envelope_from: &str,
-        to: &EmailAddress,
+        envelope: Envelope<'_>,
         bytes: &[u8],
-        next: Option<(&str, &EmailAddress, &[u8])>,
+        next: Option<(Envelope<'_>, &[u8])>,
     ) -> Result<Reply, Failed> {
         let is_kept = self.n_begun > 0;
         self.n_begun += 1;
         let offered = match self.asked_for.take() {
             Some(asked_for) => {
-                assert!(asked_for == *to, "what was asked for is sent");
+                assert!(asked_for == *envelope.to, "what was asked for is sent");
                 self.hear_offer([None, None, None]).await
             }
-            None => self.offer(self.commands(envelope_from, to, bytes)?).await,
+            None => self.offer(self.commands(&envelope, bytes)?).await,
         };
         match offered {
             Err(failed) if is_kept && self.is_over && failed.stage == Stage::MailFrom => Err(Failed {
@@ -170,6 +188,13 @@ impl Connection {
             Err(failed) => Err(failed),
             Ok(()) => self.deliver(bytes, next).await,
         }
+    }
+
+    /// Listens on, after the answer to a final dot did not come in time, and returns it if it comes all the same and the mail was taken.
+    pub async fn listen(mut self, limit: Duration) -> Option<Reply> {
+        let answer = timeout(limit, self.smtp.read_response()).await.ok()?.ok()?;
+        let reply = to_reply(&answer);
+        (reply.code / 100 == 2).then_some(reply)
     }
 
     /// Tells whether the relay has been asked for a mail that was not sent yet.
@@ -233,19 +258,24 @@ impl Connection {
                 "the relay does not offer STARTTLS, and a password is not sent in plain; set tls to \"required\", or \"none\" if that is meant",
             );
         }
+        let (secret, is_token) = relay.secret()?;
         let mechanism = match self.offers {
+            Offers { auth_xoauth2: true, .. } if is_token => Mechanism::Xoauth2,
+            _ if is_token => return refuse("the relay does not offer AUTH XOAUTH2 here, and a token_file is set"),
             Offers { auth_plain: true, .. } => Mechanism::Plain,
             Offers { auth_login: true, .. } => Mechanism::Login,
             _ => return refuse("the relay offers neither AUTH PLAIN nor AUTH LOGIN here, and a username is set"),
         };
-        let password = relay.password.as_ref().map_or("", |p| p.expose_secret());
-        let credentials = Credentials::new(username.to_owned(), password.to_owned());
+        let credentials = Credentials::new(username.to_owned(), secret.expose_secret().to_owned());
         let smtp = &mut self.smtp;
         let dialogue = async {
             let mut answer = smtp.command(Auth::new(mechanism, credentials.clone(), None)?).await?;
             // LOGIN asks twice; whoever asks more often is no SMTP server.
             for _ in 0..2 {
-                if u16::from(answer.code()) == 334 {
+                if u16::from(answer.code()) == 334 && is_token {
+                    // The challenge says in JSON why the token is refused; an empty line asks for the refusal itself.
+                    answer = smtp.command("\r\n").await?;
+                } else if u16::from(answer.code()) == 334 {
                     answer = smtp
                         .command(Auth::new_from_response(mechanism, credentials.clone(), &answer)?)
                         .await?;
@@ -265,7 +295,8 @@ impl Connection {
     }
 
     /// Writes the three commands, or refuses on the relay's behalf.
-    fn commands(&self, envelope_from: &str, to: &EmailAddress, bytes: &[u8]) -> Result<[String; 3], Failed> {
+    fn commands(&self, envelope: &Envelope<'_>, bytes: &[u8]) -> Result<[String; 3], Failed> {
+        let (envelope_from, to) = (envelope.from, envelope.to);
         let recipient = message::address("to", to.as_str()).map_err(|_| {
             Failed::refused(
                 Stage::RcptTo,
@@ -314,9 +345,24 @@ impl Connection {
         if self.offers.eight_bit && !bytes.is_ascii() {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
+        let mut wishes = Vec::new();
+        if self.offers.dsn {
+            parameters.extend(envelope.id.filter(|id| is_envid(id)).map(|id| mail_parameter("ENVID", id)));
+            parameters.push(mail_parameter("RET", "HDRS"));
+            let notify = if self.notify_success {
+                "SUCCESS,FAILURE,DELAY"
+            } else {
+                "FAILURE,DELAY"
+            };
+            wishes.push(rcpt_parameter("NOTIFY", notify));
+            // Of an address in UTF-8 the report names what the relay knows (RFC 6533 would want a form of its own).
+            if to.as_str().is_ascii() && to.as_str().len() <= ORCPT_BYTES_MAX {
+                wishes.push(rcpt_parameter("ORCPT", &format!("rfc822;{to}")));
+            }
+        }
         Ok([
             Mail::new(sender, parameters).to_string(),
-            Rcpt::new(recipient, Vec::new()).to_string(),
+            Rcpt::new(recipient, wishes).to_string(),
             Data.to_string(),
         ])
     }
@@ -366,11 +412,11 @@ impl Connection {
         }
     }
 
-    async fn deliver(&mut self, bytes: &[u8], next: Option<(&str, &EmailAddress, &[u8])>) -> Result<Reply, Failed> {
-        let next = next.filter(|_| self.offers.pipelining).and_then(|(envelope_from, to, bytes)| {
+    async fn deliver(&mut self, bytes: &[u8], next: Option<(Envelope<'_>, &[u8])>) -> Result<Reply, Failed> {
+        let next = next.filter(|_| self.offers.pipelining).and_then(|(envelope, bytes)| {
             // What would be refused here is refused when it is sent.
-            let commands = self.commands(envelope_from, to, bytes).ok()?;
-            Some((to, commands))
+            let commands = self.commands(&envelope, bytes).ok()?;
+            Some((envelope.to, commands))
         });
         let (smtp, turn) = (&mut self.smtp, &mut self.turn);
         let dialogue = async {
@@ -434,6 +480,29 @@ impl Connection {
         // 421 announces that the relay hangs up (RFC 5321 §3.8).
         self.is_over |= failed.reply.as_ref().is_none_or(|reply| reply.code == 421);
         Err(failed)
+    }
+}
+
+/// The longest ENVID and ORCPT that a relay has to take (RFC 3461 §4.4, §4.2); a longer address than any there is leaves its parameter out.
+const ENVID_BYTES_MAX: usize = 100;
+const ORCPT_BYTES_MAX: usize = 320;
+
+fn is_envid(id: &str) -> bool {
+    (1..=ENVID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Writes a parameter; its value is encoded as xtext (RFC 3461 §4).
+fn mail_parameter(keyword: &str, value: &str) -> MailParameter {
+    MailParameter::Other {
+        keyword: keyword.to_owned(),
+        value: Some(value.to_owned()),
+    }
+}
+
+fn rcpt_parameter(keyword: &str, value: &str) -> RcptParameter {
+    RcptParameter::Other {
+        keyword: keyword.to_owned(),
+        value: Some(value.to_owned()),
     }
 }
 

@@ -31,6 +31,10 @@ const LINE_BYTES_MAX: usize = 1024;
 /// What is kept of a greeting or an EHLO answer. Real ones have a few hundred bytes.
 const HEARD_BYTES_MAX: usize = 16 * 1024;
 
+/// What a relay may answer to a turn. The reader above would gather a line without an end until its time is up, and takes an answer of many lines apart
+/// anew with each of them: 100 kB, its own limit, keep a thread busy for minutes in a debug build. Four answers of some lines have two kilobytes.
+const ANSWER_BYTES_MAX: usize = 8 * 1024;
+
 /// Where a final dot ends that is still to be written.
 const NOT_WRITTEN: u64 = u64::MAX;
 
@@ -57,6 +61,8 @@ struct State {
     dot_end: u64,
     /// Reads end at the end of a line.
     by_line: bool,
+    /// Bytes that came in since the last turn was sent.
+    n_answered: usize,
     /// What came in since the last turn was sent; kept only while the connection is being opened.
     heard: Option<Vec<u8>>,
 }
@@ -82,6 +88,7 @@ impl Turn {
             n_before: 0,
             dot_end: 0,
             by_line: will_start_tls,
+            n_answered: 0,
             heard: Some(Vec::new()),
         };
         Ok(Self(Arc::new(Mutex::new(state))))
@@ -225,6 +232,7 @@ impl State {
             self.out.clear();
             self.n_sent = 0;
             self.n_turns += 1;
+            self.n_answered = 0;
             if let Some(heard) = &mut self.heard {
                 heard.clear();
             }
@@ -331,6 +339,10 @@ impl AsyncRead for Turn {
             ready!(state.io.poll_read_line(cx, buf))?;
         } else {
             ready!(state.io.poll_read(cx, buf))?;
+        }
+        state.n_answered += buf.filled().len() - n_before;
+        if state.n_answered > ANSWER_BYTES_MAX {
+            return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, "the relay's answer has no end")));
         }
         // Replies are ASCII, and lettre takes no other: a relay that greets in Latin-1 has still answered.
         for byte in buf.filled_mut()[n_before..].iter_mut().filter(|byte| !byte.is_ascii()) {

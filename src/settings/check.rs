@@ -4,6 +4,7 @@ use crate::partner::EmailAddress;
 use crate::settings::http::{Http, TokenHash};
 use crate::settings::read::{Fault, Origins};
 use crate::settings::tables::{Dkim, EXAMPLE_FROM, EXAMPLE_URL, Mode, Relay, Settings, Tls, Transport};
+use crate::settings::values::is_domain;
 
 /// Returns the faults of settings that are each right by themselves.
 pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
@@ -31,10 +32,46 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
                 &format!("{said}; write its name or address, such as host = \"mail.example\", and the port apart"),
             );
         }
-        match (&relay.username, &relay.password_file) {
-            (Some(_), None) => fault(&key(".username"), "needs password_file, the file that holds its password"),
-            (None, Some(_)) => fault(&key(".password_file"), "needs username, the account whose password it is"),
+        check_login(relay, &key, &mut fault);
+        match (&relay.certificate_file, &relay.key_file) {
+            (Some(_), None) => fault(&key(".certificate_file"), "needs key_file, the private key that belongs to it"),
+            (None, Some(_)) => fault(&key(".key_file"), "needs certificate_file, the certificate that it belongs to"),
             _ => (),
+        }
+        match (relay.warm_up.is_empty(), relay.warm_up_from) {
+            (false, None) => fault(
+                &key(".warm_up"),
+                "needs warm_up_from, the day of its first limit, such as 2027-01-31",
+            ),
+            (true, Some(_)) => fault(
+                &key(".warm_up_from"),
+                "needs warm_up, the limits of its days, such as [50, 100, 500]",
+            ),
+            _ => (),
+        }
+        if settings.smtp.relays[..i]
+            .iter()
+            .any(|other| (&other.host, other.port) == (&relay.host, relay.port))
+        {
+            fault(&key(""), "is the same host and port as a relay above it; name each relay once");
+        }
+    }
+    for (i, domain) in settings.smtp.domains.iter().enumerate() {
+        let key = |name: &str| format!("smtp.domains[{i}]{name}");
+        if domain.domain != "*" && is_domain(&domain.domain).is_err() {
+            fault(
+                &key(".domain"),
+                "is missing or no domain; write one such as \"contoso.com\", or \"*\" for each that has no entry of its own",
+            );
+        }
+        if domain.rate.is_none() && domain.connections.is_none() {
+            fault(&key(""), "limits nothing; set rate or connections");
+        }
+        if settings.smtp.domains[..i]
+            .iter()
+            .any(|other| ascii(&other.domain) == ascii(&domain.domain))
+        {
+            fault(&key(".domain"), "stands in the list twice; name each domain once");
         }
     }
     check_dkim(&settings.dkim, &mut fault);
@@ -57,6 +94,17 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
     }
     check_http(&settings.http, &mut fault);
     faults
+}
+
+/// Refuses an account without what proves it, and the other way round.
+fn check_login(relay: &Relay, key: &impl Fn(&str) -> String, fault: &mut impl FnMut(&str, &str)) {
+    match (&relay.username, &relay.password_file, &relay.token_file) {
+        (_, Some(_), Some(_)) => fault(&key(".token_file"), "goes without password_file: one of the two proves the account"),
+        (Some(_), None, None) => fault(&key(".username"), "needs password_file, the file that holds its password"),
+        (None, Some(_), None) => fault(&key(".password_file"), "needs username, the account whose password it is"),
+        (None, None, Some(_)) => fault(&key(".token_file"), "needs username, the account that the token is for"),
+        _ => (),
+    }
 }
 
 /// Refuses a signature of which only a part is set.

@@ -81,7 +81,15 @@ impl Loaded {
             }
         };
         for (i, relay) in settings.smtp.relays.iter().enumerate() {
-            secret_at(format!("smtp.relays[{i}].password_file"), &relay.password_file);
+            for (key, path) in [
+                ("password_file", &relay.password_file),
+                ("token_file", &relay.token_file),
+                ("ca_file", &relay.ca_file),
+                ("certificate_file", &relay.certificate_file),
+                ("key_file", &relay.key_file),
+            ] {
+                secret_at(format!("smtp.relays[{i}].{key}"), path);
+            }
         }
         secret_at("action_center.secret_file".into(), &settings.action_center.secret_file);
         secret_at("portal.resource_token_file".into(), &settings.portal.resource_token_file);

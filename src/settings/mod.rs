@@ -15,6 +15,7 @@ mod keys;
 mod load;
 mod read;
 pub mod secret;
+mod smtp;
 mod span;
 mod values;
 
@@ -23,6 +24,6 @@ pub use keys::Row;
 pub use load::{Environment, Error, Loaded, load, load_from, load_partly};
 pub use read::{Fault, Place};
 pub use tables::{
-    ActionCenter, Bounces, Database, DatabaseUrl, Dkim, InDoubt, Level, Log, LogFormat, Mail, Mode, Portal, Relay, Sender, Settings, Smtp,
-    Templates, Tls, Transport, Worker,
+    ActionCenter, Bounces, Database, DatabaseUrl, Dkim, Domain, InDoubt, Level, Log, LogFormat, Mail, Mode, Portal, Relay, Sender,
+    Settings, Smtp, Templates, Tls, Transport, Worker,
 };

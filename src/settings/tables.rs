@@ -12,10 +12,10 @@ use crate::settings::http::Http;
 use crate::settings::keys::{Table, Visitor};
 use crate::settings::values::{has_id, is_domain, is_language, is_one_of_each, is_return_address, is_selector, is_web_address};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Everything that can be set. `Settings::default()` is what runs where no file and no variable says otherwise.
 #[derive(Clone, Debug, Default)]
@@ -254,87 +254,7 @@ impl Table for Mail {
     }
 }
 
-/// Table `smtp`.
-#[derive(Clone, Debug)]
-pub struct Smtp {
-    /// The relays, in order of preference.
-    pub relays: Vec<Relay>,
-    /// How long a delivery is tried before it has failed.
-    pub give_up_after: Duration,
-}
-
-/// One relay.
-#[derive(Clone, Debug)]
-pub struct Relay {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// How the connection is encrypted.
-    pub tls: Tls,
-    /// Who posthorn is to it; unset: nobody.
-    pub username: Option<String>,
-    /// The file that holds the password.
-    pub password_file: Option<PathBuf>,
-    /// Connections kept to it at most.
-    pub connections: u32,
-}
-
-/// How a connection to a relay is encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tls {
-    /// STARTTLS, and no mail without it.
-    #[default]
-    Required,
-    /// TLS from the first byte (port 465).
-    Implicit,
-    /// STARTTLS where the relay offers it.
-    Opportunistic,
-    /// In the clear.
-    None,
-}
-
-impl Default for Smtp {
-    fn default() -> Self {
-        // Two days: RFC 5321 §4.5.4.1 asks for four to five, but a lead that is told of after two is no news any more.
-        Self {
-            relays: Vec::new(),
-            give_up_after: 2 * DAY,
-        }
-    }
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        // Four connections: what public relays commonly allow one client, and thousands of mails a second when pipelined.
-        Self {
-            host: String::new(),
-            port: 587,
-            tls: Tls::Required,
-            username: None,
-            password_file: None,
-            connections: 4,
-        }
-    }
-}
-
-impl Table for Smtp {
-    fn visit<V: Visitor>(&mut self, v: &mut V) {
-        v.list("relays", &mut self.relays);
-        v.bounded("give_up_after", &mut self.give_up_after, SECOND..=30 * DAY);
-    }
-}
-
-impl Table for Relay {
-    fn visit<V: Visitor>(&mut self, v: &mut V) {
-        v.key("host", &mut self.host);
-        v.bounded("port", &mut self.port, 1..=u16::MAX);
-        v.key("tls", &mut self.tls);
-        v.key("username", &mut self.username);
-        v.key("password_file", &mut self.password_file);
-        v.bounded("connections", &mut self.connections, 1..=200);
-    }
-}
+pub use crate::settings::smtp::{Domain, Relay, Smtp, Tls};
 
 /// Table `dkim`: all three keys are set, or none.
 #[derive(Clone, Debug, Default)]

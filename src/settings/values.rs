@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use toml::Value;
 
 use crate::outbox::mark::{MARK_CHARS_MAX, PLACE};
+use crate::outbox::pace::Rate;
 use crate::partner::{EmailAddress, Zone};
 use crate::policy::Rung;
 use crate::policy::schedule::Cron;
@@ -108,6 +110,63 @@ impl Setting for Duration {
     fn show(&self) -> Option<Value> {
         Some(Value::String(span::show(*self)))
     }
+}
+
+impl Setting for Rate {
+    fn read(value: &Value) -> Result<Self, String> {
+        if value.is_integer() {
+            return Err(format!("{} does not say in how long; write \"{}/s\"", found(value), found(value)));
+        }
+        text(value)?.parse().map_err(|wrong: <Rate as FromStr>::Err| wrong.to_string())
+    }
+
+    fn show(&self) -> Option<Value> {
+        Some(Value::String(self.to_string()))
+    }
+}
+
+impl Setting for NaiveDate {
+    fn read(value: &Value) -> Result<Self, String> {
+        // TOML has days of its own, with and without quotation marks around them.
+        let written = value.as_datetime().map(ToString::to_string);
+        let text = written.as_deref().map_or_else(|| text(value), Ok)?;
+        text.parse()
+            .map_err(|_| format!("{} is not a day such as 2027-01-31", found(value)))
+    }
+
+    fn show(&self) -> Option<Value> {
+        Some(Value::String(self.to_string()))
+    }
+}
+
+impl Setting for Vec<u32> {
+    fn read(value: &Value) -> Result<Self, String> {
+        let entries = value
+            .as_array()
+            .ok_or_else(|| format!("{} is not a list of whole numbers such as [50, 100, 500]", found(value)))?;
+        entries.iter().map(|entry| whole(entry, &(1..=COUNT_MAX))).collect()
+    }
+
+    fn show(&self) -> Option<Value> {
+        let entries: Vec<Value> = self.iter().map(|n| Value::Integer(i64::from(*n))).collect();
+        (!entries.is_empty()).then_some(Value::Array(entries))
+    }
+}
+
+/// The greatest number of mails that a limit may name.
+pub(crate) const COUNT_MAX: u32 = 100_000_000;
+
+/// Refuses what is out of bounds, where something is set at all.
+pub(crate) fn is_within<T: Setting + PartialOrd + Copy>(value: Option<T>, range: &RangeInclusive<T>) -> Result<(), String> {
+    let out = value.filter(|value| !range.contains(value)).and_then(|value| value.show());
+    let shown = |value: &T| value.show().map_or_else(String::new, |value| value.to_string());
+    out.map_or(Ok(()), |out| {
+        Err(format!(
+            "{out} is out of bounds; allowed is {} to {}",
+            shown(range.start()),
+            shown(range.end())
+        ))
+    })
 }
 
 impl Setting for PathBuf {

@@ -24,6 +24,7 @@ pub mod meta;
 pub mod notices;
 pub mod partners;
 pub mod rejected;
+pub mod relays;
 pub mod requests;
 pub mod resources;
 pub mod suppressions;
@@ -62,6 +63,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         notices::ALL,
         partners::ALL,
         rejected::ALL,
+        relays::ALL,
         requests::ALL,
         resources::ALL,
         suppressions::ALL,

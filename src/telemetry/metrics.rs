@@ -9,6 +9,8 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::outbox::circuit::Answer;
+
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -61,7 +63,7 @@ pub const METRICS: &[Metric] = &[
         DELIVERIES,
         Kind::Counter,
         &["kind", "outcome"],
-        "What became of mails that were tried: sent, failed, retried, in_doubt, cancelled.",
+        "What became of mails that were taken up: sent, failed, retried, postponed (for a relay or a pace), in_doubt, cancelled.",
     ),
     metric(
         BOUNCES,
@@ -99,8 +101,21 @@ pub const METRICS: &[Metric] = &[
         RELAY_OPEN,
         Kind::Gauge,
         &["relay"],
-        "1 while a relay is left alone after a fault of its own, else 0.",
+        "1 while a relay is left alone after a fault of its own, else 0; of this worker.",
     ),
+    metric(
+        RELAY_TROUBLES,
+        Kind::Counter,
+        &["relay", "what"],
+        "Answers that speak against a relay: refused, unreached, troubled (421, 4xx before RCPT, a cut, a silence), recipient (put off or refused).",
+    ),
+    metric(
+        RELAY_SENT,
+        Kind::Gauge,
+        &["relay"],
+        "Mails that went today, in UTC, by a relay that has a limit; of all workers.",
+    ),
+    metric(WAITING, Kind::Gauge, &[], "Mails that wait for a relay or for the pace."),
     metric(
         ORPHANS,
         Kind::Gauge,
@@ -134,6 +149,9 @@ const REJECTED: &str = "posthorn_records_rejected";
 const KNOWN: &str = "posthorn_resources_not_fetched";
 const ITEMS: &str = "posthorn_items_to_post";
 const RELAY_OPEN: &str = "posthorn_relay_circuit_open";
+const RELAY_TROUBLES: &str = "posthorn_relay_troubles_total";
+const RELAY_SENT: &str = "posthorn_relay_sent_today";
+const WAITING: &str = "posthorn_deliveries_waiting";
 const ORPHANS: &str = "posthorn_audit_orphans";
 const AUDITED: &str = "posthorn_audit_timestamp_seconds";
 const REQUESTS: &str = "posthorn_http_requests_total";
@@ -197,6 +215,10 @@ pub struct Gauges {
     pub n_known: i64,
     /// Action items to be posted.
     pub n_items: i64,
+    /// Mails that wait for a relay or for the pace.
+    pub n_waiting: i64,
+    /// Mails of today, by relay.
+    pub sent_today: Vec<(String, i64)>,
 }
 
 /// Sets what the database says.
@@ -212,8 +234,12 @@ pub fn set_gauges(gauges: &Gauges) {
         (REJECTED, gauges.n_rejected),
         (KNOWN, gauges.n_known),
         (ITEMS, gauges.n_items),
+        (WAITING, gauges.n_waiting),
     ] {
         gauge!(name).set(n as f64);
+    }
+    for (relay, n) in &gauges.sent_today {
+        gauge!(RELAY_SENT, "relay" => relay.clone()).set(*n as f64);
     }
 }
 
@@ -238,8 +264,20 @@ pub(super) fn bounce_taken_in(class: &str, state: &str) {
 }
 
 /// Says whether a relay is left alone.
-pub fn relay_rests(relay: &str, is_resting: bool) {
+pub(super) fn relay_rests(relay: &str, is_resting: bool) {
     gauge!(RELAY_OPEN, "relay" => relay.to_owned()).set(f64::from(u8::from(is_resting)));
+}
+
+/// Counts an answer that speaks against a relay.
+pub fn relay_trouble(relay: &str, answer: &Answer) {
+    let what = match answer {
+        Answer::Served => return,
+        Answer::Refused => "refused",
+        Answer::Unreached => "unreached",
+        Answer::Troubled => "troubled",
+        Answer::TroubledFor(_) => "recipient",
+    };
+    counter!(RELAY_TROUBLES, "relay" => relay.to_owned(), "what" => what).increment(1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are doubles")]

@@ -114,6 +114,23 @@ pub fn delivery_not_sent(delivery_id: i64, partner_id: &str, relay: &str, stage:
     tracing::info!(delivery_id, partner_id, relay, stage, reply_code, "delivery not sent");
 }
 
+/// A relay is not asked until a mail tries it then. What it said stays in the database: it may name a recipient.
+pub fn relay_left_alone(relay: &str, cause: &'static str, until: crate::time::Timestamp, stage: &str, reply_code: Option<u16>) {
+    metrics::relay_rests(relay, true);
+    tracing::warn!(relay, cause, %until, stage, reply_code, "relay left alone");
+}
+
+/// A relay that was left alone is asked again.
+pub fn relay_asked_again(relay: &str) {
+    metrics::relay_rests(relay, false);
+    tracing::info!(relay, "relay asked again");
+}
+
+/// A relay's hour or day is full.
+pub fn relay_full(relay: &str, until: crate::time::Timestamp) {
+    tracing::info!(relay, %until, "relay full");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,8 @@ use crate::world::{PARTNERS, World};
 pub const STEPS: usize = 250;
 /// `worker.lease`
 const LEASE: i64 = 15_000;
+/// How long a worker claims nothing after its relay was at fault: what `outbox::circuit` does in the worker, which is not played here.
+const RELAY_RESTS_MS: i64 = 30_000;
 /// Workers at once.
 const WORKERS_MAX: usize = 3;
 /// Items that are posted at once.
@@ -203,6 +205,7 @@ impl Sim {
             public_url: None,
             answer_links: false,
             keep_bounces: Duration::from_secs(30 * 24 * 3600),
+            relays: Vec::new(),
         };
         let mut model = Model::default();
         (model.remind_by_mail, model.is_hold) = (remind_by_mail, is_hold);
@@ -968,9 +971,9 @@ impl Sim {
             }
         }
         match recorded {
-            Some(recorded) => {
-                if let Some(until) = recorded.relay_rests_until {
-                    self.workers[index].rests_until = until.as_millis();
+            Some(_) => {
+                if some.iter().any(|(_, came)| *came == Came::RelayFault) {
+                    self.workers[index].rests_until = self.world.now + RELAY_RESTS_MS;
                 }
                 true
             }

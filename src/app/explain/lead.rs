@@ -14,7 +14,7 @@ use crate::app::{Rules, lead_desk};
 use crate::lead::kind::Kind;
 use crate::lead::{Lead, Stage};
 use crate::outbox::Kind as NoticeKind;
-use crate::outbox::delivery::InDoubt;
+use crate::outbox::delivery::{InDoubt, WAITS};
 use crate::partner::{PartnerId, Zone};
 use crate::policy::channel::Channel;
 use crate::policy::recipient::Recipients;
@@ -23,6 +23,7 @@ use crate::store::history::list_of_lead as list_history;
 use crate::store::items::find_of_lead as find_item;
 use crate::store::leads::find_gathering;
 use crate::store::notices::{Notice, find_notices, list_of_digests, list_of_lead};
+use crate::store::relays::rests_until;
 use crate::store::workers::list_live;
 use crate::store::{Error, Tx};
 use crate::time::Timestamp;
@@ -156,6 +157,8 @@ struct Case<'a> {
     /// Whether the reader is the partner, whom others' names and addresses do not concern.
     is_limited: bool,
     has_worker: bool,
+    /// Until when no worker may ask any relay.
+    rest: Option<Timestamp>,
 }
 
 /// Tells the story of a lead; to `limit` only what that partner was told, and not what its sender, the lead desk and the customer were.
@@ -197,6 +200,7 @@ pub(super) async fn story(
         is_partner_known: known.partner(&lead.partner_id).is_some(),
         is_limited: limit.is_some(),
         has_worker: !list_live(tx, wall_now).await?.is_empty(),
+        rest: rests_until(tx, now, wall_now).await?,
     };
     let (verdict, next) = (case.verdict(), case.next(&known));
     Ok(LeadStory {
@@ -323,6 +327,13 @@ impl Case<'_> {
                 let why = last
                     .map(|attempt| format!("; the last one: {}", attempt.detail))
                     .unwrap_or_default();
+                if let Some(waits) = mail.reason.as_deref().filter(|reason| reason.starts_with(WAITS)) {
+                    let until = next.map(|at| format!(" until {}", self.when(at))).unwrap_or_default();
+                    return Some(format!(
+                        "Not mailed yet: the mail to {to} {waits},{until}, after {} so far{why}.",
+                        attempts(mail.attempt)
+                    ));
+                }
                 format!(
                     "Not mailed yet: the mail to {to} is tried again{at}, after {} so far{why}.",
                     attempts(mail.attempt)
@@ -340,6 +351,12 @@ impl Case<'_> {
         };
         let when = if told.due_date_time > self.now {
             format!("it goes out{whom} at {}", self.when(told.due_date_time))
+        } else if let Some(rest) = &self.rest {
+            format!(
+                "it has been due since {}, and goes out{whom} when a relay may be asked again, at {} at the earliest; `posthorn status` says why",
+                self.when(told.due_date_time),
+                self.when(*rest)
+            )
         } else if self.has_worker {
             format!(
                 "it has been due since {}, and goes out{whom} as soon as a worker takes it up",

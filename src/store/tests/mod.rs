@@ -3,6 +3,7 @@
 mod leases;
 mod limits;
 mod plans;
+mod relays;
 mod rows;
 mod schema;
 mod statements;

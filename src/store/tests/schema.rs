@@ -4,10 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lead::{Stage, kind::Kind as LeadKind};
 use crate::outbox::bounce::Class;
-use crate::outbox::{Kind, delivery, notice};
+use crate::outbox::{Kind, circuit, delivery, notice};
 use crate::policy::channel::Channel;
 use crate::store::Store;
 use crate::store::testing::{both, on_postgres, on_sqlite, read};
+use crate::time::Timestamp;
+
+const OPEN: circuit::Open = circuit::Open {
+    since: Timestamp::from_millis(0),
+    cause: circuit::Cause::Away,
+    until: Timestamp::from_millis(0),
+    n_tries: 0,
+};
 
 /// A schema in words that do not depend on the engine, one a line.
 type Schema = BTreeSet<String>;
@@ -59,6 +67,14 @@ fn the_words_under_a_check_are_the_words_of_the_core() {
         ("bounce.state", words(&["matched", "unmatched", "ignored"])),
         ("bounce.class", words(&Class::ALL.map(Class::as_str))),
         ("bounce.matched_by", words(&["return_address", "envelope_id", "message_id"])),
+        (
+            "relay_circuit.state",
+            words(&[
+                circuit::State::Closed.as_str(),
+                circuit::State::Open(OPEN).as_str(),
+                circuit::State::HalfOpen(OPEN).as_str(),
+            ]),
+        ),
         ("rejected.state", words(&["open", "taken_in", "discarded"])),
     ]
     .into();

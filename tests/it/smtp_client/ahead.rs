@@ -14,9 +14,8 @@ const BOB: &str = "bob@contoso.example";
 const EVE: &str = "eve@contoso.example";
 
 async fn send_before(connection: &mut Connection, to: &str, next: &str) -> Result<Reply, Failed> {
-    connection
-        .send_before(SENDER, &address(to), MAIL, Some((SENDER, &address(next), MAIL)))
-        .await
+    let (to, next) = (address(to), address(next));
+    connection.send_before(envelope(&to), MAIL, Some((envelope(&next), MAIL))).await
 }
 
 /// Makes the relay do its duty the first time that it comes to `place`: what is told after this strikes the second mail.
@@ -200,9 +199,9 @@ async fn a_cut_in_a_large_mail_with_another_behind_it_is_no_doubt() {
     relay.cut("BODY", 1);
     let data = "x\r\n".repeat(6_000_000);
     let mut connection = open(&relay).await;
-    let next = address(BOB);
+    let (ada, bob) = (address(ADA), address(BOB));
     let failed = connection
-        .send_before(SENDER, &address(ADA), data.as_bytes(), Some((SENDER, &next, MAIL)))
+        .send_before(envelope(&ada), data.as_bytes(), Some((envelope(&bob), MAIL)))
         .await
         .unwrap_err();
     assert_eq!(
@@ -245,7 +244,7 @@ async fn a_next_mail_that_the_relay_cannot_take_does_not_touch_this_one() {
     let (ada, bob) = (address(ADA), address(BOB));
     let large = [b'x'; 200];
     connection
-        .send_before(SENDER, &ada, MAIL, Some((SENDER, &bob, &large)))
+        .send_before(envelope(&ada), MAIL, Some((envelope(&bob), &large)))
         .await
         .unwrap();
     assert!(!connection.is_asked());

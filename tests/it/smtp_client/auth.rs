@@ -68,3 +68,37 @@ async fn no_password_goes_in_plain_unless_that_is_meant() {
     let mut connection = Connection::open(&with_login(&relay, Tls::None, "hunter2")).await.unwrap();
     send(&mut connection, "ada@contoso.example").await.unwrap();
 }
+
+fn with_token(relay: &smtp::Relay, file: &std::path::Path) -> Relay {
+    let mut settings = settings(relay, Tls::Required);
+    settings.username = Some("posthorn".into());
+    settings.token_file = Some(file.to_owned());
+    settings
+}
+
+/// Tokens live for an hour: whoever renews one writes the file, and the next connection has it.
+#[tokio::test]
+async fn a_token_is_read_anew_for_each_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let relay = smtp::Relay::start_with_starttls();
+    relay.demand_login("PLAIN XOAUTH2", "posthorn", "first");
+    for token in ["first", "second"] {
+        std::fs::write(&file, format!("{token}\n")).unwrap();
+        relay.change_password(token);
+        let mut connection = Connection::open(&with_token(&relay, &file)).await.unwrap();
+        send(&mut connection, "ada@contoso.example").await.unwrap();
+    }
+    assert!(relay.lines().iter().any(|line| line.starts_with("AUTH XOAUTH2 ")));
+    std::fs::write(&file, "stale").unwrap();
+    let failed = open_error(&with_token(&relay, &file)).await;
+    assert_eq!((failed.stage, failed.reply.map(|reply| reply.code)), (Stage::Auth, Some(535)));
+    std::fs::remove_file(&file).unwrap();
+    let failed = open_error(&with_token(&relay, &file)).await;
+    assert_eq!((failed.stage, failed.cause), (Stage::Auth, Cause::NotOffered), "{failed}");
+    relay.withdraw("AUTH");
+    relay.offer("AUTH PLAIN");
+    std::fs::write(&file, "second").unwrap();
+    let failed = open_error(&with_token(&relay, &file)).await;
+    assert_eq!((failed.stage, failed.cause), (Stage::Auth, Cause::NotOffered), "{failed}");
+}

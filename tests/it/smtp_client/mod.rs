@@ -3,6 +3,7 @@
 mod ahead;
 mod auth;
 mod disconnect;
+mod dsn;
 mod idle_close;
 mod limits;
 mod refusal;
@@ -12,7 +13,7 @@ mod tls;
 
 use std::time::Duration;
 
-use posthorn::mail::{Connection, Failed, Relay, Timeouts, Tls};
+use posthorn::mail::{Connection, Envelope, Failed, Relay, Timeouts, Tls};
 use posthorn::outbox::Reply;
 use posthorn::partner::EmailAddress;
 
@@ -56,6 +57,14 @@ async fn open_error(settings: &Relay) -> Failed {
 
 async fn send(connection: &mut Connection, to: &str) -> Result<Reply, Failed> {
     connection.send(SENDER, &address(to), MAIL).await
+}
+
+fn envelope(to: &EmailAddress) -> Envelope<'_> {
+    Envelope {
+        from: SENDER,
+        to,
+        id: Some("abc+def"),
+    }
 }
 
 fn address(text: &str) -> EmailAddress {

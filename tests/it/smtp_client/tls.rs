@@ -134,3 +134,32 @@ async fn a_plain_relay_on_the_implicit_port_is_a_tls_error() {
     let failed = open_error(&settings(&relay, Tls::Implicit)).await;
     assert_eq!((failed.stage, failed.cause), (Stage::StartTls, Cause::Tls), "{failed}");
 }
+
+/// A relay that knows its clients by their certificates.
+#[tokio::test]
+async fn a_relay_that_asks_who_we_are_is_shown_the_certificate() {
+    let relay = smtp::Relay::start_with_mutual_tls();
+    let failed = {
+        let mut connection = Connection::open(&settings(&relay, Tls::Implicit)).await;
+        match &mut connection {
+            // In TLS 1.3 the refusal comes after the client's last word.
+            Ok(connection) => send(connection, "ada@contoso.example").await.map(|_| ()).unwrap_err(),
+            Err(failed) => failed.clone(),
+        }
+    };
+    assert!(failed.reply.is_none(), "{failed}");
+    let (certificates, key) = smtp::Relay::client_identity();
+    let mut shown = settings(&relay, Tls::Implicit);
+    shown.identity = Some(posthorn::mail::Identity {
+        certificates: certificates.into_bytes(),
+        key: key.into(),
+    });
+    let mut connection = Connection::open(&shown).await.unwrap();
+    send(&mut connection, "ada@contoso.example").await.unwrap();
+    let mut wrong = settings(&relay, Tls::Implicit);
+    wrong.identity = Some(posthorn::mail::Identity {
+        certificates: b"none".to_vec(),
+        key: String::new().into(),
+    });
+    assert_eq!(open_error(&wrong).await.cause, Cause::Tls);
+}

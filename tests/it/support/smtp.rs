@@ -21,7 +21,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,6 +42,8 @@ pub struct Mail {
     pub is_encrypted: bool,
     /// Who had logged in.
     pub user: Option<String>,
+    /// When it was in, by the relay's clock.
+    pub at: Instant,
 }
 
 impl Mail {
@@ -69,6 +73,8 @@ enum Act {
     Drip(Duration),
     /// Puts this behind its answer, in the same packet.
     Append(String),
+    /// Answers without an end: line after line, or one line.
+    Endless(&'static str),
 }
 
 #[derive(Default)]
@@ -100,6 +106,12 @@ enum TlsRole {
     Never,
     Start,
     Implicit,
+    /// Implicit, and the client has to show a certificate of the tests' CA.
+    Mutual,
+    /// Implicit, with a certificate for somebody else.
+    Stranger,
+    /// Implicit, and the handshake is cut off.
+    Cut,
 }
 
 /// The relay; it goes when it is dropped.
@@ -122,6 +134,27 @@ impl Relay {
     /// Starts one that speaks TLS from the first byte.
     pub fn start_with_implicit_tls() -> Self {
         Self::start_as(TlsRole::Implicit)
+    }
+
+    /// Starts one that speaks TLS from the first byte, and wants to see a certificate.
+    pub fn start_with_mutual_tls() -> Self {
+        Self::start_as(TlsRole::Mutual)
+    }
+
+    /// Starts one that speaks TLS from the first byte, with a certificate for another name.
+    pub fn start_as_a_stranger() -> Self {
+        Self::start_as(TlsRole::Stranger)
+    }
+
+    /// Starts one that ends each connection in the middle of the handshake.
+    pub fn start_cutting_handshakes() -> Self {
+        Self::start_as(TlsRole::Cut)
+    }
+
+    /// A certificate that a relay with mutual TLS takes, and its private key, in PEM.
+    pub fn client_identity() -> (String, String) {
+        let pki = pki();
+        (pki.client_pem.clone(), pki.client_key_pem.clone())
     }
 
     fn start_as(tls: TlsRole) -> Self {
@@ -210,6 +243,11 @@ impl Relay {
     /// Puts plaintext behind the answer, in the same packet, as somebody in the middle would.
     pub fn inject(&self, place: &str, plaintext: &str, times: usize) {
         self.act(place, Act::Append(plaintext.to_owned()), times);
+    }
+
+    /// Answers without an end: `piece` again and again, such as a line of an answer that goes on, or a text without a line end.
+    pub fn never_end(&self, place: &str, piece: &'static str, times: usize) {
+        self.act(place, Act::Endless(piece), times);
     }
 
     fn act(&self, place: &str, act: Act, times: usize) {
@@ -305,6 +343,15 @@ impl Relay {
         format!("[{{ host = \"127.0.0.1\", port = {}, tls = \"none\" }}]", self.port())
     }
 
+    /// Takes another password from now on.
+    pub fn change_password(&self, password: &str) {
+        self.state(|s| {
+            if let Some((_, known)) = &mut s.login {
+                password.clone_into(known);
+            }
+        });
+    }
+
     pub fn n_connections(&self) -> usize {
         self.state(|s| s.n_connections)
     }
@@ -341,11 +388,21 @@ struct Conversation<'a> {
 impl<'a> Conversation<'a> {
     fn hold(shared: &'a Shared, socket: TcpStream, number: usize) -> io::Result<()> {
         socket.set_nodelay(true)?;
-        let is_encrypted = matches!(shared.tls, TlsRole::Implicit);
-        let wire = if is_encrypted {
-            encrypted(socket.try_clone()?)?
-        } else {
-            Box::new(socket.try_clone()?)
+        let pki = pki();
+        let config = match shared.tls {
+            TlsRole::Never | TlsRole::Start => None,
+            TlsRole::Implicit => Some(&pki.server),
+            TlsRole::Mutual => Some(&pki.mutual),
+            TlsRole::Stranger => Some(&pki.stranger),
+            TlsRole::Cut => {
+                (&socket).read_exact(&mut [0; 16])?;
+                return socket.shutdown(Shutdown::Both);
+            }
+        };
+        let is_encrypted = config.is_some();
+        let wire: Box<dyn Wire> = match config {
+            Some(config) => encrypted(socket.try_clone()?, config)?,
+            None => Box::new(socket.try_clone()?),
         };
         let wire = BufReader::new(wire);
         let mut this = Self {
@@ -387,7 +444,7 @@ impl<'a> Conversation<'a> {
                 }
                 "STARTTLS" if matches!(self.shared.tls, TlsRole::Start) && !self.is_encrypted => {
                     if self.answer("STARTTLS", "220 2.0.0 go ahead")? {
-                        self.wire = BufReader::new(encrypted(self.socket.try_clone()?)?);
+                        self.wire = BufReader::new(encrypted(self.socket.try_clone()?, &pki().server)?);
                         self.is_encrypted = true;
                         (self.user, self.from) = (None, None);
                     }
@@ -466,6 +523,26 @@ impl<'a> Conversation<'a> {
                 (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
             }
             [_, "LOGIN"] => (decoded(&self.ask("334 VXNlcm5hbWU6")?), decoded(&self.ask("334 UGFzc3dvcmQ6")?)),
+            [_, "XOAUTH2", response] => {
+                let text = decoded(response);
+                let mut parts = text.split('\x01');
+                let user = parts
+                    .next()
+                    .and_then(|part| part.strip_prefix("user="))
+                    .unwrap_or_default()
+                    .to_owned();
+                let token = parts
+                    .next()
+                    .and_then(|part| part.strip_prefix("auth=Bearer "))
+                    .unwrap_or_default()
+                    .to_owned();
+                if self.shared.state.lock().unwrap().login != Some((user.clone(), token.clone())) {
+                    // As Google and Microsoft do: the reason in JSON, then the refusal once the client has answered with an empty line.
+                    let answer = self.ask("334 eyJzdGF0dXMiOiI0MDAifQ==")?;
+                    assert_eq!(answer, "");
+                }
+                (user, token)
+            }
             _ => return self.say("504 5.5.4 no such mechanism"),
         };
         let is_right = self.shared.state.lock().unwrap().login == Some((user.clone(), password));
@@ -515,6 +592,7 @@ impl<'a> Conversation<'a> {
             connection: self.number,
             is_encrypted: self.is_encrypted,
             user: self.user.clone(),
+            at: Instant::now(),
         };
         // A mail that is refused at its end is not taken in; one whose answer gets lost is.
         let act = self.next_act("DOT");
@@ -555,6 +633,12 @@ impl<'a> Conversation<'a> {
                     self.wire.get_mut().write_all(&[byte])?;
                     self.wire.get_mut().flush()?;
                 }
+            }
+            Some(Act::Endless(piece)) => {
+                // Until the other side has had enough.
+                let wire = self.wire.get_mut();
+                while wire.write_all(piece.as_bytes()).and_then(|()| wire.flush()).is_ok() {}
+                return Err(io::ErrorKind::ConnectionAborted.into());
             }
             Some(Act::Append(plaintext)) => self.say(&format!("{duty}\r\n{plaintext}"))?,
         }
@@ -597,41 +681,61 @@ fn verb_of(line: &str) -> String {
     line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase()
 }
 
-fn encrypted(socket: TcpStream) -> io::Result<Box<dyn Wire>> {
-    let connection = ServerConnection::new(Arc::clone(&pki().server)).map_err(io::Error::other)?;
+fn encrypted(socket: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Box<dyn Wire>> {
+    let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
     Ok(Box::new(StreamOwned::new(connection, socket)))
 }
 
 struct Pki {
     ca_pem: String,
     server: Arc<ServerConfig>,
+    mutual: Arc<ServerConfig>,
+    stranger: Arc<ServerConfig>,
+    client_pem: String,
+    client_key_pem: String,
 }
 
-/// A CA and a leaf for 127.0.0.1 and localhost: rustls takes no certificate that is its own CA.
+/// A CA and leaves for 127.0.0.1 and localhost, for a stranger and for a client: rustls takes no certificate that is its own CA.
 fn pki() -> &'static Pki {
     static PKI: OnceLock<Pki> = OnceLock::new();
     PKI.get_or_init(|| {
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
-            .unwrap()
-            .signed_by(&key, &issuer)
-            .unwrap();
+        let leaf = |names: &[&str]| {
+            let key = KeyPair::generate().unwrap();
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+            (leaf, key)
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![leaf.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )
+        let mut roots = RootCertStore::empty();
+        roots.add(issuer.as_ref().der().clone()).unwrap();
+        let known = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
             .unwrap();
+        let server = |names: &[&str], clients: Arc<dyn ClientCertVerifier>| {
+            let (leaf, key) = leaf(names);
+            let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_client_cert_verifier(clients)
+                .with_single_cert(
+                    vec![leaf.der().clone()],
+                    PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+                )
+                .unwrap();
+            Arc::new(config)
+        };
+        let here = ["127.0.0.1", "localhost"];
+        let (client, client_key) = leaf(&["posthorn.test"]);
         Pki {
             ca_pem: issuer.as_ref().pem(),
-            server: Arc::new(server),
+            server: server(&here, WebPkiClientVerifier::no_client_auth()),
+            mutual: server(&here, known),
+            stranger: server(&["other.example"], WebPkiClientVerifier::no_client_auth()),
+            client_pem: client.pem(),
+            client_key_pem: client_key.serialize_pem(),
         }
     })
 }
