@@ -13,6 +13,7 @@ mod dkim;
 mod doctor;
 mod doors;
 mod explain;
+mod faults;
 mod health;
 mod import;
 mod intake_http;
