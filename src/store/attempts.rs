@@ -1,9 +1,8 @@
 //! Attempts: when a delivery was tried, who was asked, and what he said.
 
 use serde::Serialize;
-use sqlx::FromRow;
 
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -28,7 +27,7 @@ pub struct Attempt {
     pub detail: String,
 }
 
-#[derive(Serialize, FromRow)]
+#[derive(Serialize)]
 struct AttemptRow {
     delivery_id: i64,
     at: i64,
@@ -38,6 +37,7 @@ struct AttemptRow {
     outcome: String,
     detail: String,
 }
+row!(AttemptRow: delivery_id, at, relay, stage, code, outcome, detail);
 
 const INSERT: Sql = sql!("attempts.insert":
     "insert into attempt (delivery_id, at, relay, stage, code, outcome, detail)

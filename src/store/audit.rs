@@ -3,9 +3,7 @@
 //! **Invariant:** a class is a word of a bounded list (`app::audit` says each in words), so that a million leads are summed up in constant memory.
 //! All statements of one audit read one snapshot.
 
-use sqlx::FromRow;
-
-use crate::store::engine::{Arg, Sql, Tx, args};
+use crate::store::engine::{Arg, Sql, Tx, args, row};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -28,16 +26,17 @@ pub(super) const ALL: &[&Sql] = &[
 pub const NAMED_IN_NO_MAIL: &str = "is named in no mail";
 
 /// How many things fall into one class.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
     /// The class's word, such as `waiting.digest` or `orphan.no_notice`; of notices, deliveries and digests that are in order, the state.
     pub class: String,
     /// How many.
     pub n: i64,
 }
+row!(Class: class, n);
 
 /// Something that fits nowhere.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
     /// A lead's id, or a row's number.
     pub id: String,
@@ -46,6 +45,7 @@ pub struct Orphan {
     /// Why it fits nowhere.
     pub class: String,
 }
+row!(Orphan: id, partner_id, class);
 
 /// One of the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! What came to where bounces go. What was matched stays as the record of what it did; the rest is kept whole, cut in length, number and age.
 
-use sqlx::FromRow;
-
-use crate::store::engine::{Sql, Tx, args, sql};
+use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -19,7 +17,7 @@ pub(super) const ALL: &[&Sql] = &[
 ];
 
 /// What came to where bounces go.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Bounce {
     /// Its row; 0 where it is none yet.
     pub id: i64,
@@ -48,6 +46,7 @@ pub struct Bounce {
     /// The mail itself, where it is kept.
     pub raw: Option<String>,
 }
+row!(Bounce: id, received_at, source, identity, sort, state, class, delivery_id, matched_by, address, said, reason, raw);
 
 const INSERT: Sql = sql!("bounces.insert":
     "insert into bounce (received_at, source, identity, sort, state, class, delivery_id, matched_by, address, said, reason, raw)
@@ -139,10 +138,10 @@ pub async fn forget_all_but(tx: &mut Tx, state: &str, n_max: i64) -> Result<u64,
     tx.execute(&FORGET_OLDEST, args![state, n_max]).await
 }
 
-#[derive(FromRow)]
 struct IdRow {
     id: i64,
 }
+row!(IdRow: id);
 
 const CANDIDATES: Sql = sql!("bounces.candidates": "select id from delivery where address = $1 order by id desc limit $2");
 

@@ -1,8 +1,6 @@
 //! In which state the database itself is: whether it can be written, how it keeps what is committed, what time its server has.
 
-use sqlx::FromRow;
-
-use crate::store::engine::{Sql, Store, args, sql};
+use crate::store::engine::{Sql, Store, args, row, sql};
 use crate::store::error::Error;
 
 pub(super) const ALL: &[&Sql] = &[&WRITABLE, &JOURNAL, &SYNCHRONOUS, &SERVER];
@@ -22,7 +20,7 @@ pub enum Condition {
 }
 
 /// What a PostgreSQL server says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Such as `15.8`.
     pub version: String,
@@ -35,6 +33,7 @@ pub struct Server {
     /// Its time in milliseconds.
     pub now_at: i64,
 }
+row!(Server: version, fsync, full_page_writes, synchronous_commit, now_at);
 
 const WRITABLE: Sql = sql!("condition.writable": "update meta set value = value where 1 = 0");
 const JOURNAL: Sql = sql!("condition.journal": ["pragma journal_mode" | "select '' as journal_mode"]);
@@ -52,14 +51,14 @@ const SERVER: Sql = sql!("condition.server": [
 /// # Errors
 /// It cannot be written, or not be asked.
 pub async fn look(store: &Store) -> Result<Condition, Error> {
-    #[derive(FromRow)]
     struct Journal {
         journal_mode: String,
     }
-    #[derive(FromRow)]
+    row!(Journal: journal_mode);
     struct Synchronous {
         synchronous: i64,
     }
+    row!(Synchronous: synchronous);
     let mut tx = store.begin().await?;
     tx.execute(&WRITABLE, args![]).await?;
     let condition = if store.is_embedded() {

@@ -5,13 +5,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use crate::lead::LeadId;
 use crate::outbox::Kind;
 use crate::outbox::delivery::State;
 use crate::partner::{EmailAddress, PartnerId};
-use crate::store::engine::{Sql, Tx, args, json, rows, sql};
+use crate::store::engine::{Sql, Tx, args, json, row, rows, sql};
 use crate::store::error::Error;
 use crate::store::notices::turn;
 use crate::time::Timestamp;
@@ -124,7 +123,6 @@ pub struct NewDelivery {
     pub forwarded_by: Option<EmailAddress>,
 }
 
-#[derive(FromRow)]
 struct DeliveryRow {
     id: i64,
     notice_id: i64,
@@ -148,6 +146,10 @@ struct DeliveryRow {
     finished_at: Option<i64>,
     forwarded_by: Option<String>,
 }
+row!(DeliveryRow:
+    id, notice_id, kind, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, handed_over_at, is_repeat,
+    is_resent, first_due_at, reason, created_at, finished_at, forwarded_by
+);
 
 macro_rules! columns {
     () => {
@@ -169,12 +171,13 @@ struct NewRow<'a> {
     forwarded_by: Option<&'a str>,
 }
 
-#[derive(FromRow, Deserialize)]
+#[derive(Deserialize)]
 struct InsertedRow {
     id: i64,
     notice_id: i64,
     address: String,
 }
+row!(InsertedRow: id, notice_id, address);
 
 const INSERT: Sql = sql!("deliveries.insert":
     "insert into delivery (notice_id, kind, turn, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, is_repeat, is_resent,
@@ -325,10 +328,11 @@ fn outcome_row(now: Timestamp, outcome: &Outcome, was: Option<State>) -> Outcome
     }
 }
 
-#[derive(FromRow, Deserialize)]
+#[derive(Deserialize)]
 struct IdRow {
     id: i64,
 }
+row!(IdRow: id);
 
 // The plus keeps SQLite from going through all that the worker holds, unpacking the rows anew for each.
 const RECORD: Sql = sql!("deliveries.record":
@@ -461,10 +465,10 @@ pub async fn cancel_deliveries<'a>(
         .await
 }
 
-#[derive(FromRow)]
 struct NoticeIdRow {
     notice_id: i64,
 }
+row!(NoticeIdRow: notice_id);
 
 const SUPPRESS: Sql = sql!("deliveries.suppress":
     "update delivery set state = 'suppressed', reason = 'the address is suppressed', finished_at = $2
@@ -574,7 +578,7 @@ pub async fn list_deliveries(tx: &mut Tx, filter: &Filter, before_id: i64, limit
 }
 
 /// What waits of one kind.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Backlog {
     /// The kind.
     pub kind: String,
@@ -585,6 +589,7 @@ pub struct Backlog {
     /// When the first of them is, or was, due.
     pub first_due_at: i64,
 }
+row!(Backlog: kind, n, n_due, first_due_at);
 
 const BACKLOG: Sql = sql!("deliveries.backlog":
     "select kind, count(*) as n, count(*) filter (where due_at <= $1) as n_due, min(due_at) as first_due_at from delivery
@@ -645,12 +650,12 @@ pub async fn list_of_notices(tx: &mut Tx, notices: &[i64]) -> Result<Vec<Deliver
     in_order(tx.fetch_all(&OF_NOTICES, args![super::number_rows(notices)]).await?)
 }
 
-#[derive(FromRow)]
 struct StateCount {
     kind: String,
     state: String,
     n: i64,
 }
+row!(StateCount: kind, state, n);
 
 const COUNT_BY_STATE: Sql =
     sql!("deliveries.count_by_state": "select kind, state, count(*) as n from delivery group by kind, state order by kind, state");
@@ -668,12 +673,12 @@ struct LeadAddress<'a> {
     address: &'a str,
 }
 
-#[derive(FromRow)]
 struct Told {
     lead_id: String,
     address: String,
     delivery_id: i64,
 }
+row!(Told: lead_id, address, delivery_id);
 
 // A lead was told either by a mail of its own or by the digest that it went out with.
 const OF_LEAD_AND_ADDRESS: Sql = sql!("deliveries.of_lead_and_address":

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use sqlx::FromRow;
 
 use crate::partner::PartnerId;
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::{LocalDay, Timestamp};
 
@@ -35,7 +34,6 @@ pub struct Digest {
     pub n_leads: Option<i64>,
 }
 
-#[derive(FromRow)]
 struct DigestRow {
     id: i64,
     partner_id: String,
@@ -47,6 +45,7 @@ struct DigestRow {
     day: Option<String>,
     n_leads: Option<i64>,
 }
+row!(DigestRow: id, partner_id, state, due_at, opened_at, closed_at, closed_by, day, n_leads);
 
 #[derive(Serialize)]
 struct OpenRow<'a> {

@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::FromRow;
 
 use crate::lead::LeadId;
 use crate::partner::{EmailAddress, PartnerId};
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -33,7 +32,7 @@ pub struct Entry {
     pub detail: Value,
 }
 
-#[derive(Serialize, FromRow)]
+#[derive(Serialize)]
 struct EntryRow {
     at: i64,
     partner_id: String,
@@ -44,6 +43,7 @@ struct EntryRow {
     actor: Option<String>,
     detail: String,
 }
+row!(EntryRow: at, partner_id, lead_id, address, rule, event, actor, detail);
 
 const INSERT: Sql = sql!("history.insert":
     "insert into history (at, partner_id, lead_id, address, rule, event, actor, detail)

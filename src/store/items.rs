@@ -1,12 +1,11 @@
 //! The Action Center's items: one a subject, its version rising with each change (`R-ACTION`).
 
 use serde::Serialize;
-use sqlx::FromRow;
 
 use crate::lead::LeadId;
 use crate::partner::PartnerId;
 use crate::policy::action::Content;
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::store::rows::Rows;
 use crate::time::Timestamp;
@@ -47,7 +46,7 @@ pub struct NewItem {
 }
 
 /// An item as the feed shows it.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Item {
     /// Its row.
     pub seq: i64,
@@ -84,6 +83,10 @@ pub struct Item {
     /// Its place in the partner's feed; `None` until somebody looks, see [`number_items`].
     pub feed_version: Option<i64>,
 }
+row!(Item:
+    seq, subject, partner_id, lead_id, version, title, text, link, due_at, category, urgency, is_expiring, state, is_archived,
+    changed_at, post_attempt, feed_version
+);
 
 macro_rules! columns {
     () => {
@@ -237,10 +240,10 @@ pub async fn archive_item(tx: &mut Tx, now: Timestamp, seq: i64, is_posted: bool
     Ok(tx.execute(&ARCHIVE, args![seq, now, is_posted]).await? > 0)
 }
 
-#[derive(FromRow)]
 struct SeqRow {
     seq: i64,
 }
+row!(SeqRow: seq);
 
 #[derive(Serialize)]
 struct NumberRow {

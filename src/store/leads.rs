@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use crate::lead::kind::Kind;
 use crate::lead::{Lead, LeadId, Stage};
 use crate::partner::PartnerId;
 use crate::policy::channel::Channel;
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::{LocalDay, Timestamp};
 
@@ -39,15 +38,16 @@ pub(super) const ALL: &[&Sql] = &[
 ];
 
 /// A lead that time moves, before its partner is locked.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub struct Due {
     /// Its row.
     pub seq: i64,
     /// The partner to lock.
     pub partner_id: String,
 }
+row!(Due: seq, partner_id);
 
-#[derive(Debug, FromRow, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct LeadRow {
     seq: i64,
     id: String,
@@ -78,6 +78,11 @@ struct LeadRow {
     record: String,
     answer: Option<String>,
 }
+row!(LeadRow:
+    seq, id, partner_id, created_at, received_at, version, kind, stage, stage_since, expires_at, cool_at, is_cooled, remind_at,
+    is_expiring, archive_at, is_archived, next_due_at, channel, day, day_number, digest_id, is_quiet, customer, deal, location,
+    sender_id, record, answer
+);
 
 macro_rules! columns {
     () => {
@@ -340,11 +345,11 @@ pub async fn list_of_digests(tx: &mut Tx, digests: &[i64]) -> Result<Vec<Lead>, 
     sorted(tx.fetch_packed(&OF_DIGESTS, args![super::number_rows(digests)]).await?)
 }
 
-#[derive(FromRow)]
 struct DigestCount {
     digest_id: i64,
     n: i64,
 }
+row!(DigestCount: digest_id, n);
 
 const COUNT_UNANSWERED: Sql = sql!("leads.count_unanswered":
     "select lead.digest_id, count(*) as n from " (id bigint) " join lead on lead.digest_id = r.id
@@ -413,11 +418,11 @@ pub async fn count_held(tx: &mut Tx) -> Result<i64, Error> {
     tx.count(&COUNT_HELD, args![]).await
 }
 
-#[derive(FromRow)]
 struct GatheringRow {
     reminder_id: Option<i64>,
     expiry_id: Option<i64>,
 }
+row!(GatheringRow: reminder_id, expiry_id);
 
 const GATHERING: Sql = sql!("leads.gathering": "select reminder_id, expiry_id from lead where id = $1");
 
@@ -450,11 +455,11 @@ pub async fn count_held_of(tx: &mut Tx, partner: &PartnerId) -> Result<i64, Erro
     tx.count(&COUNT_HELD_OF, args![partner.as_str()]).await
 }
 
-#[derive(FromRow)]
 struct PartnerCount {
     partner_id: String,
     n: i64,
 }
+row!(PartnerCount: partner_id, n);
 
 const HELD_PARTNERS: Sql = sql!("leads.held_partners":
     "select partner_id, count(*) as n from lead where channel = 'held' and stage = 'received' group by partner_id order by n desc, partner_id limit $1");

@@ -1,9 +1,7 @@
 //! The keys that sign links in mails (`link`). There are a handful: a new one each quarter, an old one gone after a year and more.
 
-use sqlx::FromRow;
-
 use crate::link::{Key, SECRET_BYTES};
-use crate::store::engine::{Sql, Tx, args, sql};
+use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -18,12 +16,12 @@ pub struct LinkKey {
     pub made_at: Timestamp,
 }
 
-#[derive(FromRow)]
 struct KeyRow {
     id: i64,
     secret: String,
     made_at: i64,
 }
+row!(KeyRow: id, secret, made_at);
 
 const NEWEST: Sql = sql!("links.newest": "select id, secret, made_at from link_key order by id desc limit 1");
 

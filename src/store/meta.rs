@@ -1,8 +1,6 @@
 //! What is true of the whole database: its mode, whether it is a rehearsal, the Message-ID key.
 
-use sqlx::FromRow;
-
-use crate::store::engine::{Sql, Tx, args, sql};
+use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 
 pub(super) const ALL: &[&Sql] = &[&FIND, &PUT, &MAKE];
@@ -18,10 +16,10 @@ pub const MESSAGE_ID_KEY: &str = "message_id_key";
 /// The default cron and zone that collecting digests were worked out with.
 pub const DIGEST_DEFAULTS: &str = "digest_defaults";
 
-#[derive(FromRow)]
 struct ValueRow {
     value: String,
 }
+row!(ValueRow: value);
 
 const FIND: Sql = sql!("meta.find": "select value from meta where key = $1");
 

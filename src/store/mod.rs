@@ -7,6 +7,7 @@
 
 mod engine;
 mod error;
+mod migrations;
 mod packed;
 mod rows;
 
@@ -37,7 +38,6 @@ pub(crate) mod testing;
 mod tests;
 
 use serde::Serialize;
-use sqlx::FromRow;
 
 pub(crate) use engine::retried;
 pub use engine::{Missing, Sql, Store, Tx, shown, sqlite_path};
@@ -94,10 +94,10 @@ fn number_rows(ids: &[i64]) -> Rows {
 
 /// Runs a statement whose one column `n` is an instant or null.
 async fn instant(tx: &mut Tx, sql: &Sql, args: Vec<engine::Arg>) -> Result<Option<Timestamp>, Error> {
-    #[derive(FromRow)]
     struct Instant {
         n: Option<i64>,
     }
+    engine::row!(Instant: n);
     Ok(tx
         .fetch_optional::<Instant>(sql, args)
         .await?

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use crate::lead::LeadId;
 use crate::outbox::Kind;
 use crate::partner::{EmailAddress, PartnerId};
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::store::partners::lock_free_partners;
 use crate::store::rows::Rows;
@@ -139,13 +138,13 @@ pub struct Written {
     pub is_open: bool,
 }
 
-#[derive(FromRow)]
 struct Inserted {
     id: i64,
     kind: String,
     subject: String,
     state: String,
 }
+row!(Inserted: id, kind, subject, state);
 
 const INSERT: Sql = sql!("notices.insert":
     "insert into notice (kind, subject, partner_id, lead_id, digest_id, state, turn, due_at, is_reopened, created_at)
@@ -200,7 +199,7 @@ fn new_rows(now: Timestamp, new: &[NewNotice]) -> Rows {
     rows(&written)
 }
 
-#[derive(FromRow, Deserialize)]
+#[derive(Deserialize)]
 struct NoticeRow {
     id: i64,
     kind: String,
@@ -215,6 +214,7 @@ struct NoticeRow {
     created_at: i64,
     forward: Option<String>,
 }
+row!(NoticeRow: id, kind, subject, partner_id, lead_id, digest_id, state, due_at, is_reopened, reason, created_at, forward);
 
 // The plus keeps SQLite from planning anew at each use, by what the limit is this time.
 const DUE: Sql = sql!("notices.due":
@@ -356,12 +356,12 @@ pub async fn oldest_due(tx: &mut Tx, now: Timestamp) -> Result<Option<Timestamp>
     super::instant(tx, &OLDEST_DUE, args![now]).await
 }
 
-#[derive(FromRow)]
 struct StateCount {
     kind: String,
     state: String,
     n: i64,
 }
+row!(StateCount: kind, state, n);
 
 const COUNT_BY_STATE: Sql =
     sql!("notices.count_by_state": "select kind, state, count(*) as n from notice group by kind, state order by kind, state");
@@ -373,7 +373,7 @@ pub async fn count_by_state(tx: &mut Tx) -> Result<Vec<(String, String, i64)>, E
 }
 
 /// What waits of one kind.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Backlog {
     /// The kind.
     pub kind: String,
@@ -384,6 +384,7 @@ pub struct Backlog {
     /// When the first of them is, or was, due.
     pub first_due_at: i64,
 }
+row!(Backlog: kind, n, n_due, first_due_at);
 
 const BACKLOG: Sql = sql!("notices.backlog":
     "select kind, count(*) as n, count(*) filter (where due_at <= $1) as n_due, min(due_at) as first_due_at from notice
@@ -394,11 +395,11 @@ pub async fn list_backlog(tx: &mut Tx, now: Timestamp) -> Result<Vec<Backlog>, E
     tx.fetch_all(&BACKLOG, args![now]).await
 }
 
-#[derive(FromRow)]
 struct PartnerCount {
     partner_id: String,
     n: i64,
 }
+row!(PartnerCount: partner_id, n);
 
 const PARKED_PARTNERS: Sql = sql!("notices.parked_partners":
     "select partner_id, count(*) as n from notice where state = 'parked' group by partner_id order by n desc, partner_id limit $1");

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use crate::partner::{EmailAddress, Partner, PartnerId};
 use crate::policy::recipient::AddressBook;
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::{LocalDay, Timestamp};
 
@@ -35,12 +34,13 @@ pub struct PartnerState {
     pub day_count: i64,
 }
 
-#[derive(FromRow, Deserialize)]
+#[derive(Deserialize)]
 struct StateRow {
     partner_id: String,
     day: Option<String>,
     day_count: i64,
 }
+row!(StateRow: partner_id, day, day_count);
 
 const STUBS: Sql = sql!("partners.stubs":
     "insert into partner_state (partner_id, day_count) select r.id, 0 from " (id text) " where true order by r.id on conflict (partner_id) do nothing");
@@ -99,11 +99,12 @@ pub async fn set_days(tx: &mut Tx, days: &[(PartnerId, LocalDay, i64)]) -> Resul
     Ok(())
 }
 
-#[derive(FromRow, Deserialize)]
+#[derive(Deserialize)]
 struct PartnerRow {
     id: String,
     record: String,
 }
+row!(PartnerRow: id, record);
 
 const FIND: Sql = sql!("partners.find": [packed id text, record text] " from partner where id in (select r.id from " (id text) ")" end);
 
@@ -180,11 +181,11 @@ pub async fn put_partners(tx: &mut Tx, now: Timestamp, partners: &[Partner]) -> 
     Ok(())
 }
 
-#[derive(FromRow)]
 struct PartnerAddress {
     partner_id: String,
     address: String,
 }
+row!(PartnerAddress: partner_id, address);
 
 const SUPPRESSED: Sql = sql!("partners.suppressed":
     "select partner_address.partner_id, partner_address.address from partner_address join suppression on suppression.address = partner_address.address

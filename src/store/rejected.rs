@@ -5,9 +5,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
 
-use crate::store::engine::{Sql, Tx, args, json, rows, sql};
+use crate::store::engine::{Sql, Tx, args, json, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -65,7 +64,6 @@ struct NewRow<'a> {
     is_quiet: bool,
 }
 
-#[derive(FromRow)]
 struct RejectedRow {
     id: i64,
     received_at: i64,
@@ -77,6 +75,7 @@ struct RejectedRow {
     state: String,
     is_quiet: bool,
 }
+row!(RejectedRow: id, received_at, source, line, partner_id, record, faults, state, is_quiet);
 
 // The same line of the same file again is the same rejected record, not a second one.
 const INSERT: Sql = sql!("rejected.insert":

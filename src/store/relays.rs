@@ -3,11 +3,10 @@
 //! **Invariant:** what counts towards a limit is entered before it is sent, so that a fleet never exceeds it, whoever crashes.
 
 use serde::Serialize;
-use sqlx::FromRow;
 
 use crate::outbox::circuit::State;
 use crate::outbox::pace::{Limits, Sent, day_of, hour_of};
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::store::workers::list_live;
 use crate::time::Timestamp;
@@ -83,7 +82,7 @@ pub async fn forget_circuits(tx: &mut Tx, wall_now: Timestamp, epoch: i64) -> Re
 }
 
 /// How a worker finds a relay, as stored.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct CircuitRow {
     /// The worker.
     pub epoch: i64,
@@ -98,6 +97,7 @@ pub struct CircuitRow {
     /// What it said last.
     pub why: Option<String>,
 }
+row!(CircuitRow: epoch, relay, state, since, try_at, why);
 
 const LIST_CIRCUITS: Sql =
     sql!("relays.list_circuits": "select epoch, relay, state, since, try_at, why from relay_circuit order by position, relay, epoch");
@@ -115,7 +115,6 @@ pub async fn rests_until(tx: &mut Tx, now: Timestamp, wall_now: Timestamp) -> Re
     Ok(later.and_then(|later| later.into_iter().min()).map(Timestamp::from_millis))
 }
 
-#[derive(FromRow)]
 struct SentRow {
     relay: String,
     hour_at: i64,
@@ -123,6 +122,7 @@ struct SentRow {
     day_at: i64,
     today: i64,
 }
+row!(SentRow: relay, hour_at, this_hour, day_at, today);
 
 impl SentRow {
     /// Returns what counts at `now`. A row of a later hour was written before the clock was set back, and counts on.

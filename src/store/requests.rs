@@ -1,15 +1,13 @@
 //! Requests that came with an Idempotency-Key, and what they were answered.
 
-use sqlx::FromRow;
-
-use crate::store::engine::{Sql, Tx, args, sql};
+use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
 pub(super) const ALL: &[&Sql] = &[&FORGET, &BEGIN, &FIND, &BEGIN_AGAIN, &FINISH, &DROP];
 
 /// A request that was made before.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Of path and body.
     pub fingerprint: String,
@@ -20,6 +18,7 @@ pub struct Request {
     /// The body of the answer.
     pub answer: Option<String>,
 }
+row!(Request: fingerprint, begun_at, status, answer);
 
 const FORGET: Sql = sql!("requests.forget": "delete from request_key where begun_at < $1");
 

@@ -1,15 +1,13 @@
 //! Resources that the portal's webhook named: known, and not or not yet fetched.
 
-use sqlx::FromRow;
-
-use crate::store::engine::{Sql, Tx, args, sql};
+use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
 pub(super) const ALL: &[&Sql] = &[&NOTE, &FORGET, &CLAIM, &NEXT_DUE, &SETTLE, &RETRY, &OF_ID, &COUNT_KNOWN];
 
 /// A resource as it is known.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Resource {
     /// Its address.
     pub uri: String,
@@ -28,6 +26,7 @@ pub struct Resource {
     /// How the last try went.
     pub detail: Option<String>,
 }
+row!(Resource: uri, resource_id, event_name, known_at, state, due_at, attempt, detail);
 
 const NOTE: Sql = sql!("resources.note":
     "insert into known_resource (uri, resource_id, event_name, known_at, state, due_at, attempt) values ($1, $2, $3, $4, 'known', $4, 0)

@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
-use sqlx::FromRow;
 
 use crate::partner::{EmailAddress, PartnerId};
-use crate::store::engine::{Sql, Tx, args, rows, sql};
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -40,7 +39,7 @@ pub struct Suppression {
     pub created_at: Timestamp,
 }
 
-#[derive(Serialize, FromRow)]
+#[derive(Serialize)]
 struct SuppressionRow {
     address: String,
     reason: String,
@@ -48,11 +47,12 @@ struct SuppressionRow {
     actor: Option<String>,
     created_at: i64,
 }
+row!(SuppressionRow: address, reason, detail, actor, created_at);
 
-#[derive(FromRow)]
 struct AddressRow {
     address: String,
 }
+row!(AddressRow: address);
 
 const INSERT: Sql = sql!("suppressions.insert":
     "insert into suppression (address, reason, detail, actor, created_at) select r.address, r.reason, r.detail, r.actor, r.created_at
@@ -116,11 +116,12 @@ pub async fn find_among<'a>(tx: &mut Tx, addresses: impl IntoIterator<Item = &'a
     Ok(found.into_iter().map(|row| EmailAddress::from_stored(row.address)).collect())
 }
 
-#[derive(Serialize, FromRow)]
+#[derive(Serialize)]
 struct FaultRow {
     address: String,
     first_at: i64,
 }
+row!(FaultRow: address, first_at);
 
 const NOTE_FAULTS: Sql = sql!("suppressions.note_faults":
     "insert into address_fault (address, first_at) select r.address, r.first_at from " (address text, first_at bigint)
@@ -163,13 +164,13 @@ pub struct OptOut {
     pub delivery_id: Option<i64>,
 }
 
-#[derive(FromRow)]
 struct OptOutRow {
     partner_id: String,
     address: String,
     at: i64,
     delivery_id: Option<i64>,
 }
+row!(OptOutRow: partner_id, address, at, delivery_id);
 
 const OPT_OUT: Sql = sql!("suppressions.opt_out":
     "insert into opt_out (partner_id, address, at, delivery_id) values ($1, $2, $3, $4) on conflict (partner_id, address) do nothing");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, FromRow, SqliteConnection};
+use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::store::engine::CHANNEL;
 use crate::store::error::Error;
@@ -20,22 +20,14 @@ enum Inner {
     Postgres(PgListener),
 }
 
-#[derive(FromRow)]
-struct Version {
-    data_version: i64,
-}
-
 const DATA_VERSION: &str = "pragma data_version";
 
 impl Wakeups {
     pub(super) async fn of_sqlite(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         // A connection of its own: what is told is whether *others* have written since it last asked.
         let mut connection = options.connect().await?;
-        let Version { data_version } = sqlx::query_as(DATA_VERSION).fetch_one(&mut connection).await?;
-        Ok(Self(Inner::Sqlite {
-            connection,
-            version: data_version,
-        }))
+        let version = sqlx::query_scalar(DATA_VERSION).fetch_one(&mut connection).await?;
+        Ok(Self(Inner::Sqlite { connection, version }))
     }
 
     pub(super) async fn of_postgres(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
@@ -54,12 +46,12 @@ impl Wakeups {
         match &mut self.0 {
             Inner::Sqlite { connection, version } => loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                let found: Version = sqlx::query_as(DATA_VERSION)
+                let found: i64 = sqlx::query_scalar(DATA_VERSION)
                     .fetch_one(&mut *connection)
                     .await
                     .map_err(|e| Error::query("wakeups", e))?;
-                if found.data_version != *version {
-                    *version = found.data_version;
+                if found != *version {
+                    *version = found;
                     return Ok(());
                 }
             },

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 
-use sqlx::FromRow;
-
-use crate::store::engine::{Sql, Tx, args, sql};
+use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -45,10 +43,10 @@ pub fn is_embedded_locked(path: &str) -> Result<bool, Error> {
     }
 }
 
-#[derive(FromRow)]
 struct EpochRow {
     epoch: i64,
 }
+row!(EpochRow: epoch);
 
 const INSERT: Sql =
     sql!("workers.insert": "insert into worker (name, started_at, alive_until, is_marking) values ($1, $2, $3, $4) returning epoch");
@@ -91,7 +89,7 @@ pub async fn find_marking(tx: &mut Tx, epochs: &[i64]) -> Result<BTreeSet<i64>, 
 }
 
 /// A worker that is alive.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Worker {
     /// Its epoch.
     pub epoch: i64,
@@ -102,6 +100,7 @@ pub struct Worker {
     /// Until when, unless it renews.
     pub alive_until: i64,
 }
+row!(Worker: epoch, name, started_at, alive_until);
 
 const LIVE: Sql = sql!("workers.live": "select epoch, name, started_at, alive_until from worker where alive_until >= $1 order by epoch");
 

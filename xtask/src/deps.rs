@@ -37,6 +37,10 @@ const UNWANTED: &[(&str, &str)] = &[
     ("aws-lc-sys", "needs cmake; ring is the one provider"),
     ("async-std", "tokio is the one runtime"),
     ("cmake", "a C compiler is the only build need"),
+    (
+        "sqlx-macros-core",
+        "needs both engines and a second SQLite for the build machine: 95 CPU seconds of a release build",
+    ),
 ];
 
 /// Crates that cost seconds to build or hold global state: two versions of one are a mistake.
