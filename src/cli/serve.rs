@@ -30,7 +30,6 @@ use crate::intake::fetch::Fetches;
 use crate::intake::gather::gather;
 use crate::settings::{self, Settings};
 use crate::store::Store;
-use crate::telemetry::metrics::Metrics;
 use crate::{telemetry, timers};
 
 /// How long `serve` sleeps at most: so soon it sees what another process has brought, by four look-ups of an index.
@@ -85,7 +84,6 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         woken,
     };
     let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
-    let metrics = Metrics::start().map_err(|error| Failure::unavailable(format_args!("cannot count: {error}")))?;
     tasks.spawn(run_wakeups(session.store.clone(), pace.clone(), wake.clone()));
     tasks.spawn(run_audits(session.store.clone(), pace.clone()));
     let (intake, gatherer) = gather();
@@ -98,7 +96,6 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         intake,
         streams: Arc::new(Semaphore::new(http::STREAMS_READ_MAX)),
         stop: stop.clone(),
-        metrics: metrics.clone(),
     };
     if let Some((listener, address)) = public {
         let (router, limits, stop) = (http::public::router(site.clone()), limits(settings), stop.clone());

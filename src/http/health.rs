@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::app::gauges::{gauges, ready as is_ready};
 use crate::http::problem::Problem;
 use crate::http::{Caller, Site};
-use crate::telemetry::metrics::set_gauges;
+use crate::telemetry::metrics::{CONTENT_TYPE, render, set_gauges};
 
 /// For how long an answer of `/readyz` holds: whoever has no token cannot make the database busy.
 const HOLDS_FOR: Duration = Duration::from_secs(2);
@@ -85,6 +85,6 @@ async fn metrics(State(site): State<Site>, caller: Caller) -> Result<Response, P
     caller.may_read()?;
     caller.unlimited()?;
     set_gauges(&gauges(&site.store, site.now()).await?);
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    Ok((kind, site.metrics.render()).into_response())
+    let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
+    Ok((kind, render()).into_response())
 }

@@ -52,7 +52,6 @@ use crate::intake::gather::Intake;
 use crate::partner::PartnerId;
 use crate::settings::Settings;
 use crate::store::Store;
-use crate::telemetry::metrics::Metrics;
 use crate::time::Timestamp;
 
 pub use auth::Caller;
@@ -95,8 +94,6 @@ pub struct Site {
     pub streams: Arc<Semaphore>,
     /// It is time to stop: what goes on for long ends where it can be gone on with.
     pub stop: CancellationToken,
-    /// What is counted.
-    pub metrics: Metrics,
 }
 
 impl Site {

@@ -4,22 +4,32 @@
 //! bounded, and never a lead, a partner or an address. [`METRICS`] is the whole list, from which the help and the reference page are made.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-
 use crate::outbox::circuit::Answer;
+use crate::telemetry::series::{self, Series};
 
 /// What a metric is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// Goes up only.
     Counter,
     /// Is what it is.
     Gauge,
-    /// A distribution.
-    Histogram,
+    /// A distribution, with these upper bounds, in seconds.
+    Histogram(&'static [f64]),
+}
+
+impl Kind {
+    /// Returns the word for it, in Prometheus' format too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
 }
 
 /// A metric, as it is documented.
@@ -55,7 +65,7 @@ pub const METRICS: &[Metric] = &[
     ),
     metric(
         LEAD_TO_SENT,
-        Kind::Histogram,
+        Kind::Histogram(LEAD_TO_SENT_SECONDS),
         &[],
         "From a lead's arrival to the relay's word that it has its mail; leads mailed singly.",
     ),
@@ -131,7 +141,7 @@ pub const METRICS: &[Metric] = &[
     ),
     metric(
         REQUEST_TIME,
-        Kind::Histogram,
+        Kind::Histogram(REQUEST_SECONDS),
         &["path"],
         "How long a request took until its answer began.",
     ),
@@ -161,41 +171,15 @@ const REQUEST_TIME: &str = "posthorn_http_request_duration_seconds";
 const LEAD_TO_SENT_SECONDS: &[f64] = &[0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 21_600.0];
 const REQUEST_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
-/// Renders the metrics of this process.
-#[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+/// What this process has counted.
+static SERIES: LazyLock<Series> = LazyLock::new(|| Series::of(METRICS));
 
-impl std::fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Metrics")
-    }
-}
+/// The media type of [`render`].
+pub const CONTENT_TYPE: &str = series::CONTENT_TYPE;
 
-impl Metrics {
-    /// Begins to count; until then counting costs nothing and tells nothing.
-    ///
-    /// # Errors
-    /// It was begun already.
-    pub fn start() -> Result<Self, BuildError> {
-        let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(LEAD_TO_SENT.to_owned()), LEAD_TO_SENT_SECONDS)?
-            .set_buckets_for_metric(Matcher::Full(REQUEST_TIME.to_owned()), REQUEST_SECONDS)?;
-        let handle = builder.install_recorder()?;
-        for one in METRICS {
-            match one.kind {
-                Kind::Counter => metrics::describe_counter!(one.name, one.help),
-                Kind::Gauge => metrics::describe_gauge!(one.name, one.help),
-                Kind::Histogram => metrics::describe_histogram!(one.name, one.help),
-            }
-        }
-        Ok(Self(handle))
-    }
-
-    /// Returns them as text, in the exposition format that Prometheus reads.
-    pub fn render(&self) -> String {
-        self.0.run_upkeep();
-        self.0.render()
-    }
+/// Renders the metrics of this process as text, in the exposition format that Prometheus reads.
+pub fn render() -> String {
+    SERIES.render()
 }
 
 /// What the database says when it is asked for metrics.
@@ -224,9 +208,9 @@ pub struct Gauges {
 /// Sets what the database says.
 #[expect(clippy::cast_precision_loss, reason = "gauges are doubles; counts of rows stay far below 2^53")]
 pub fn set_gauges(gauges: &Gauges) {
-    gauge!(OLDEST_DUE).set(gauges.oldest_due.as_secs_f64());
+    SERIES.set(OLDEST_DUE, &[], gauges.oldest_due.as_secs_f64());
     for (kind, n) in &gauges.backlog {
-        gauge!(BACKLOG, "kind" => kind.clone()).set(*n as f64);
+        SERIES.set(BACKLOG, &[("kind", kind)], *n as f64);
     }
     for (name, n) in [
         (PARKED, gauges.n_parked),
@@ -236,36 +220,36 @@ pub fn set_gauges(gauges: &Gauges) {
         (ITEMS, gauges.n_items),
         (WAITING, gauges.n_waiting),
     ] {
-        gauge!(name).set(n as f64);
+        SERIES.set(name, &[], n as f64);
     }
     for (relay, n) in &gauges.sent_today {
-        gauge!(RELAY_SENT, "relay" => relay.clone()).set(*n as f64);
+        SERIES.set(RELAY_SENT, &[("relay", relay)], *n as f64);
     }
 }
 
 /// Counts the records of a batch that was committed.
 pub(super) fn records_taken_in(outcomes: &[(&'static str, u64)]) {
     for (outcome, n) in outcomes {
-        counter!(LEADS, "outcome" => *outcome).increment(*n);
+        SERIES.add(LEADS, &[("outcome", outcome)], *n);
     }
 }
 
 /// Counts an outcome of a mail that was committed.
 pub(super) fn delivery_recorded(kind: &'static str, outcome: &'static str, since_arrival: Option<Duration>) {
-    counter!(DELIVERIES, "kind" => kind, "outcome" => outcome).increment(1);
+    SERIES.add(DELIVERIES, &[("kind", kind), ("outcome", outcome)], 1);
     if let Some(waited) = since_arrival {
-        histogram!(LEAD_TO_SENT).record(waited);
+        SERIES.record(LEAD_TO_SENT, &[], waited);
     }
 }
 
 /// Counts a mail that came to where bounces go. Both labels are words of the core.
 pub(super) fn bounce_taken_in(class: &str, state: &str) {
-    counter!(BOUNCES, "class" => class.to_owned(), "state" => state.to_owned()).increment(1);
+    SERIES.add(BOUNCES, &[("class", class), ("state", state)], 1);
 }
 
 /// Says whether a relay is left alone.
 pub(super) fn relay_rests(relay: &str, is_resting: bool) {
-    gauge!(RELAY_OPEN, "relay" => relay.to_owned()).set(f64::from(u8::from(is_resting)));
+    SERIES.set(RELAY_OPEN, &[("relay", relay)], f64::from(u8::from(is_resting)));
 }
 
 /// Counts an answer that speaks against a relay.
@@ -277,13 +261,13 @@ pub fn relay_trouble(relay: &str, answer: &Answer) {
         Answer::Troubled => "troubled",
         Answer::TroubledFor(_) => "recipient",
     };
-    counter!(RELAY_TROUBLES, "relay" => relay.to_owned(), "what" => what).increment(1);
+    SERIES.add(RELAY_TROUBLES, &[("relay", relay), ("what", what)], 1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are doubles")]
 pub(super) fn audited(n_orphans: i64, at: crate::time::Timestamp) {
-    gauge!(ORPHANS).set(n_orphans as f64);
-    gauge!(AUDITED).set(at.as_millis() as f64 / 1000.0);
+    SERIES.set(ORPHANS, &[], n_orphans as f64);
+    SERIES.set(AUDITED, &[], at.as_millis() as f64 / 1000.0);
 }
 
 pub(super) fn request_answered(path: &str, status: u16, took: Duration) {
@@ -293,8 +277,8 @@ pub(super) fn request_answered(path: &str, status: u16, took: Duration) {
         400..500 => "4xx",
         _ => "5xx",
     };
-    counter!(REQUESTS, "path" => path.to_owned(), "status" => class).increment(1);
-    histogram!(REQUEST_TIME, "path" => path.to_owned()).record(took);
+    SERIES.add(REQUESTS, &[("path", path), ("status", class)], 1);
+    SERIES.record(REQUEST_TIME, &[("path", path)], took);
 }
 
 /// Writes the reference page.
@@ -305,11 +289,7 @@ pub fn reference() -> String {
          | metric | kind | labels | what it tells |\n|---|---|---|---|\n",
     );
     for one in METRICS {
-        let kind = match one.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
+        let kind = one.kind.as_str();
         let labels: Vec<String> = one.labels.iter().map(|label| format!("`{label}`")).collect();
         // Writing to a text cannot fail.
         _ = writeln!(page, "| `{}` | {kind} | {} | {} |", one.name, labels.join(", "), one.help);

@@ -6,11 +6,13 @@
 //! **Not here:** results of commands, which are standard output and `cli`'s.
 
 pub mod metrics;
+mod series;
 
 use std::io;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -22,11 +24,13 @@ use crate::settings::LogFormat;
 pub fn start(format: LogFormat, level: Level) {
     // Libraries have their say when something is wrong; their details are of use at the wire's level only.
     let libraries = if level == Level::Trace {
-        "debug"
+        Level::Debug
     } else {
-        word(level.min(Level::Warn))
+        level.min(Level::Warn)
     };
-    let filter = EnvFilter::new(format!("{libraries},posthorn={}", word(level)));
+    let filter = Targets::new()
+        .with_default(as_filter(libraries))
+        .with_target("posthorn", as_filter(level));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Text => registry
@@ -53,13 +57,13 @@ pub fn level(usual: Level, quiet: bool, n_verbose: u8) -> Level {
     STEPS[wanted.min(STEPS.len() - 1)]
 }
 
-fn word(level: Level) -> &'static str {
+fn as_filter(level: Level) -> LevelFilter {
     match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
     }
 }
 
