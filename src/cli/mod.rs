@@ -38,7 +38,10 @@ mod template;
 mod token;
 mod walk;
 
+use std::future::ready;
 use std::process::ExitCode;
+
+use futures_util::future::LocalBoxFuture;
 
 use crate::cli::args::{Args, Command, Global};
 use crate::cli::context::Context;
@@ -100,63 +103,72 @@ fn level(global: &Global, command: &Command, ctx: &Context) -> telemetry::Level 
     telemetry::level(usual, global.quiet, global.verbose)
 }
 
-async fn dispatch(command: Command, ctx: &Context) -> Result<Exit, Failure> {
+/// Begins a command. Each is boxed: as one future, all of them were one function of 160 kB, compiled twice.
+fn dispatch(command: Command, ctx: &Context) -> LocalBoxFuture<'_, Result<Exit, Failure>> {
     use args::delivery::{Bounces, Deliveries, Digest, Suppressions};
     use args::leads::{Leads, Rejected};
     use args::partners::{Actions, Partners};
     use args::setup::{Config, Token};
     use args::template::Template;
     match command {
-        Command::Demo(args) => demo::demo(&args, ctx).await,
-        Command::Import(args) => import::import(&args, ctx).await,
-        Command::Work(args) => run::work(&args, ctx).await,
-        Command::Serve(args) => serve::serve(&args, ctx).await,
-        Command::Explain(args) => explain::explain(&args, ctx).await,
-        Command::Status(args) => status::status(&args, ctx).await,
-        Command::Audit(args) => audit::audit(&args, ctx).await,
-        Command::Doctor(args) => doctor::doctor(&args, ctx).await,
-        Command::Leads(Leads::List(args)) => leads::list(&args, ctx).await,
-        Command::Leads(Leads::Show(args)) => leads::show(&args, ctx).await,
-        Command::Leads(Leads::Accept(args)) => leads::accept(&args, ctx).await,
-        Command::Leads(Leads::Decline(args)) => leads::decline(&args, ctx).await,
-        Command::Leads(Leads::Won(args)) => leads::won(&args, ctx).await,
-        Command::Leads(Leads::Lost(args)) => leads::lost(&args, ctx).await,
-        Command::Leads(Leads::Edit(args)) => leads::edit(&args, ctx).await,
-        Command::Leads(Leads::History(args)) => leads::history(&args, ctx).await,
-        Command::Rejected(Rejected::List(args)) => rejected::list(&args, ctx).await,
-        Command::Rejected(Rejected::Show(args)) => rejected::show(&args, ctx).await,
-        Command::Rejected(Rejected::Retry(args)) => rejected::retry(&args, ctx).await,
-        Command::Rejected(Rejected::Discard(args)) => rejected::discard(&args, ctx).await,
-        Command::Partners(Partners::Import(args)) => partners::import(&args, ctx).await,
-        Command::Partners(Partners::List(args)) => roster::list(&args, ctx).await,
-        Command::Partners(Partners::Show(args)) => roster::show(&args, ctx).await,
-        Command::Partners(Partners::SetPreferredEmail(args)) => partners::set_preferred_email(&args, ctx).await,
-        Command::Partners(Partners::ClearPreferredEmail(args)) => partners::clear_preferred_email(&args, ctx).await,
-        Command::Partners(Partners::Resubscribe(args)) => partners::resubscribe(&args, ctx).await,
-        Command::Digest(Digest::List(args)) => digests::list(&args, ctx).await,
-        Command::Digest(Digest::Preview(args)) => digests::preview(&args, ctx).await,
-        Command::Digest(Digest::Run(args)) => digests::run(&args, ctx).await,
-        Command::Deliveries(Deliveries::List(args)) => mails::list(&args, ctx).await,
-        Command::Deliveries(Deliveries::Show(args)) => mails::show(&args, ctx).await,
-        Command::Deliveries(Deliveries::Retry(args)) => deliveries::retry(&args, ctx).await,
-        Command::Deliveries(Deliveries::Cancel(args)) => deliveries::cancel(&args, ctx).await,
-        Command::Suppressions(Suppressions::List(args)) => suppressions::list(&args, ctx).await,
-        Command::Suppressions(Suppressions::Add(args)) => suppressions::add(&args, ctx).await,
-        Command::Suppressions(Suppressions::Remove(args)) => suppressions::remove(&args, ctx).await,
-        Command::Bounces(Bounces::Import(args)) => bounces::import(&args, ctx).await,
-        Command::Bounces(Bounces::List(args)) => bounces::list(&args, ctx).await,
-        Command::Bounces(Bounces::Show(args)) => bounces::show(&args, ctx).await,
-        Command::Actions(Actions::List(args)) => actions::list(&args, ctx).await,
-        Command::Template(Template::List(args)) => template::list(&args, ctx),
-        Command::Template(Template::Check(args)) => template::check(&args, ctx),
-        Command::Template(Template::Vars(args)) => template::vars(&args, ctx),
-        Command::Template(Template::Preview(args)) => template::preview(&args, ctx),
-        Command::Template(Template::ExportDefaults(args)) => template::export_defaults(&args, ctx),
-        Command::Migrate(args) => run::migrate(&args, ctx).await,
-        Command::Config(Config::Check(args)) => config::check(&args, ctx),
-        Command::Config(Config::Show(args)) => config::show(&args, ctx),
-        Command::Token(Token::New(args)) => token::new(&args, ctx),
-        Command::Completions(args) => shell::completions(&args, ctx),
-        Command::Man(args) => shell::man(&args, ctx),
+        Command::Demo(args) => begin(args, ctx, demo::demo),
+        Command::Import(args) => begin(args, ctx, import::import),
+        Command::Work(args) => begin(args, ctx, run::work),
+        Command::Serve(args) => begin(args, ctx, serve::serve),
+        Command::Explain(args) => begin(args, ctx, explain::explain),
+        Command::Status(args) => begin(args, ctx, status::status),
+        Command::Audit(args) => begin(args, ctx, audit::audit),
+        Command::Doctor(args) => begin(args, ctx, doctor::doctor),
+        Command::Leads(Leads::List(args)) => begin(args, ctx, leads::list),
+        Command::Leads(Leads::Show(args)) => begin(args, ctx, leads::show),
+        Command::Leads(Leads::Accept(args)) => begin(args, ctx, leads::accept),
+        Command::Leads(Leads::Decline(args)) => begin(args, ctx, leads::decline),
+        Command::Leads(Leads::Won(args)) => begin(args, ctx, leads::won),
+        Command::Leads(Leads::Lost(args)) => begin(args, ctx, leads::lost),
+        Command::Leads(Leads::Edit(args)) => begin(args, ctx, leads::edit),
+        Command::Leads(Leads::History(args)) => begin(args, ctx, leads::history),
+        Command::Rejected(Rejected::List(args)) => begin(args, ctx, rejected::list),
+        Command::Rejected(Rejected::Show(args)) => begin(args, ctx, rejected::show),
+        Command::Rejected(Rejected::Retry(args)) => begin(args, ctx, rejected::retry),
+        Command::Rejected(Rejected::Discard(args)) => begin(args, ctx, rejected::discard),
+        Command::Partners(Partners::Import(args)) => begin(args, ctx, partners::import),
+        Command::Partners(Partners::List(args)) => begin(args, ctx, roster::list),
+        Command::Partners(Partners::Show(args)) => begin(args, ctx, roster::show),
+        Command::Partners(Partners::SetPreferredEmail(args)) => begin(args, ctx, partners::set_preferred_email),
+        Command::Partners(Partners::ClearPreferredEmail(args)) => begin(args, ctx, partners::clear_preferred_email),
+        Command::Partners(Partners::Resubscribe(args)) => begin(args, ctx, partners::resubscribe),
+        Command::Digest(Digest::List(args)) => begin(args, ctx, digests::list),
+        Command::Digest(Digest::Preview(args)) => begin(args, ctx, digests::preview),
+        Command::Digest(Digest::Run(args)) => begin(args, ctx, digests::run),
+        Command::Deliveries(Deliveries::List(args)) => begin(args, ctx, mails::list),
+        Command::Deliveries(Deliveries::Show(args)) => begin(args, ctx, mails::show),
+        Command::Deliveries(Deliveries::Retry(args)) => begin(args, ctx, deliveries::retry),
+        Command::Deliveries(Deliveries::Cancel(args)) => begin(args, ctx, deliveries::cancel),
+        Command::Suppressions(Suppressions::List(args)) => begin(args, ctx, suppressions::list),
+        Command::Suppressions(Suppressions::Add(args)) => begin(args, ctx, suppressions::add),
+        Command::Suppressions(Suppressions::Remove(args)) => begin(args, ctx, suppressions::remove),
+        Command::Bounces(Bounces::Import(args)) => begin(args, ctx, bounces::import),
+        Command::Bounces(Bounces::List(args)) => begin(args, ctx, bounces::list),
+        Command::Bounces(Bounces::Show(args)) => begin(args, ctx, bounces::show),
+        Command::Actions(Actions::List(args)) => begin(args, ctx, actions::list),
+        Command::Template(Template::List(args)) => Box::pin(ready(template::list(&args, ctx))),
+        Command::Template(Template::Check(args)) => Box::pin(ready(template::check(&args, ctx))),
+        Command::Template(Template::Vars(args)) => Box::pin(ready(template::vars(&args, ctx))),
+        Command::Template(Template::Preview(args)) => Box::pin(ready(template::preview(&args, ctx))),
+        Command::Template(Template::ExportDefaults(args)) => Box::pin(ready(template::export_defaults(&args, ctx))),
+        Command::Migrate(args) => begin(args, ctx, run::migrate),
+        Command::Config(Config::Check(args)) => Box::pin(ready(config::check(&args, ctx))),
+        Command::Config(Config::Show(args)) => Box::pin(ready(config::show(&args, ctx))),
+        Command::Token(Token::New(args)) => Box::pin(ready(token::new(&args, ctx))),
+        Command::Completions(args) => Box::pin(ready(shell::completions(&args, ctx))),
+        Command::Man(args) => Box::pin(ready(shell::man(&args, ctx))),
     }
+}
+
+fn begin<'a, A: 'a>(
+    args: A,
+    ctx: &'a Context,
+    command: impl AsyncFnOnce(&A, &Context) -> Result<Exit, Failure> + 'a,
+) -> LocalBoxFuture<'a, Result<Exit, Failure>> {
+    Box::pin(async move { command(&args, ctx).await })
 }
