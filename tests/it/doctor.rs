@@ -127,7 +127,7 @@ fn said(check: &Value) -> &str {
     check["found"].as_str().expect("a sentence")
 }
 
-/// The text as an operator reads it, whose command finds `./posthorn.toml` by itself; what differs from run to run is replaced by as many letters.
+/// The text as an operator reads it, whose command finds `./posthorn.toml` by itself; what differs from run to run is replaced by letters.
 #[test]
 fn what_an_operator_reads_when_all_is_right() {
     let bench = Bench::new();
@@ -157,11 +157,13 @@ fn what_an_operator_reads_when_all_is_right() {
         }) else {
             panic!("{before}…{after} is not in\n{shown}");
         };
-        let blind: String = shown[at..end]
+        // One letter for each number: how many digits it has differs from machine to machine.
+        let mut blind: Vec<char> = shown[at..end]
             .chars()
             .map(|c| if c.is_ascii_digit() { letter } else { c })
             .collect();
-        shown.replace_range(at..end, &blind);
+        blind.dedup_by(|c, before| *c == letter && *before == letter);
+        shown.replace_range(at..end, &String::from_iter(blind));
     }
     insta::assert_snapshot!("all_is_right", shown);
 }

@@ -97,8 +97,8 @@ fn a_server_that_waits_for_its_last_replies_keeps_its_lease() {
     both(|posthorn| {
         let relay = Relay::start();
         begin(posthorn, &relay);
-        posthorn.setting("worker.lease", "2 s");
-        relay.drip("DOT", Duration::from_millis(300), 1);
+        posthorn.setting("worker.lease", "4 s");
+        relay.drip("DOT", Duration::from_millis(400), 1);
         posthorn.leads(leads("L", 1));
         let mut server = posthorn.start(&["serve"]);
         relay.wait_for_mails(1);
@@ -169,9 +169,9 @@ fn a_worker_that_loses_its_lease_still_records_what_the_relay_takes() {
     both(|posthorn| {
         let relay = Relay::start();
         begin(posthorn, &relay);
-        posthorn.setting("worker.lease", "1 s");
+        posthorn.setting("worker.lease", "3 s");
         for (n, command) in [&["serve"][..], &["work", "--until-idle"]].iter().enumerate() {
-            relay.drip("DOT", Duration::from_millis(100), 1);
+            relay.drip("DOT", Duration::from_millis(200), 1);
             posthorn.leads(leads(&format!("L{n}"), 1));
             let mut worker = posthorn.start(command);
             relay.wait_for_mails(n + 1);
@@ -388,7 +388,7 @@ fn a_server_that_stood_still_beyond_its_lease_stops_and_what_it_held_is_sent_by_
     both(|posthorn| {
         let (first_relay, second_relay) = (Relay::start(), Relay::start());
         begin(posthorn, &first_relay);
-        posthorn.setting("worker.lease", "1 s");
+        posthorn.setting("worker.lease", "5 s");
         first_relay.delay("DOT", Duration::from_millis(50), usize::MAX);
         posthorn.leads(leads("L", 40));
         let mut first = posthorn.start(&["serve"]);

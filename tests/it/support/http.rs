@@ -121,7 +121,12 @@ impl Receiver {
         let mut state = self.shared.state.lock().unwrap();
         while state.posts.len() < n {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{} posts came, not {n}", state.posts.len());
+            if left.is_zero() {
+                let n_in = state.posts.len();
+                // A panic under the lock would be met again when this receiver is dropped, and end the whole program.
+                drop(state);
+                panic!("{n_in} posts came, not {n}");
+            }
             state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }
         state.posts.clone()

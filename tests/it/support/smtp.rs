@@ -27,6 +27,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
+const QUEUED: &str = "250 2.0.0 queued";
 
 /// A mail that the relay has taken in (whether or not it said so).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +94,8 @@ struct State {
     speaks_latin1: bool,
     /// Connections that go on, by number.
     open: Vec<(usize, TcpStream)>,
+    /// Connections that were told a last word, by number: what they bring after it is not taken in.
+    dismissed: Vec<usize>,
     is_stopped: bool,
 }
 
@@ -292,8 +295,9 @@ impl Relay {
     /// Ends all connections; politely with a last word, where one is given (plain ones only).
     pub fn hang_up(&self, last_word: Option<&str>) {
         self.state(|s| {
-            for (_, mut stream) in s.open.drain(..) {
+            for (number, mut stream) in std::mem::take(&mut s.open) {
                 if let Some(word) = last_word {
+                    s.dismissed.push(number);
                     stream.write_all(format!("{word}\r\n").as_bytes()).ok();
                 }
                 stream.shutdown(Shutdown::Both).ok();
@@ -322,7 +326,12 @@ impl Relay {
         let mut state = self.shared.state.lock().unwrap();
         while state.mails.len() < n {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{} mails came, not {n}", state.mails.len());
+            if left.is_zero() {
+                let n_in = state.mails.len();
+                // A panic under the lock would be met again when this relay is dropped, and end the whole program.
+                drop(state);
+                panic!("{n_in} mails came, not {n}");
+            }
             state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }
         state.mails.clone()
@@ -598,10 +607,18 @@ impl<'a> Conversation<'a> {
         let act = self.next_act("DOT");
         let is_taken = !mail.to.is_empty() && !matches!(act, Some(Act::Reply(_)));
         if is_taken {
-            self.shared.state.lock().unwrap().mails.push(mail);
+            let mut state = self.shared.state.lock().unwrap();
+            if state.dismissed.contains(&self.number) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            state.mails.push(mail);
             self.shared.changed.notify_all();
+            if act.is_none() {
+                // Under the same lock: no last word comes between a mail that is in and its answer.
+                return self.write(format!("{QUEUED}\r\n").as_bytes());
+            }
         }
-        self.perform(act, "250 2.0.0 queued").map(|_| ())
+        self.perform(act, QUEUED).map(|_| ())
     }
 
     /// Answers as told, else as its duty is; tells whether that was a 2xx or 3xx.
@@ -672,8 +689,13 @@ impl<'a> Conversation<'a> {
         } else {
             line.into_bytes()
         };
-        self.wire.get_mut().write_all(&bytes)?;
-        self.wire.get_mut().flush()
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let wire = self.wire.get_mut();
+        wire.write_all(bytes)?;
+        wire.flush()
     }
 }
 
