@@ -198,7 +198,7 @@ fn step(
             now,
             &lead,
             "R-STAGES",
-            "archived: an informational lead of that age",
+            "archived: six months have passed since it was created, and nobody has to answer it",
             json!({ "since": lead.archive_at }),
         ));
     }
