@@ -46,7 +46,10 @@ pub fn digest_csv(leads: &[LeadView]) -> Vec<u8> {
             lead.value.as_deref().unwrap_or_default(),
         ];
         // The link is ours, begins with its scheme, and may be longer than a name: it is not cut.
-        let row = cells.map(defused).into_iter().chain([clean::without_blanks(&lead.link)]);
+        let row = cells
+            .map(defused)
+            .into_iter()
+            .chain([clean::without_blanks(&lead.link).into_owned()]);
         writer
             .write_record(row.map(String::into_bytes))
             .expect("each row has as many cells as the header");
@@ -61,7 +64,7 @@ fn defused(cell: &str) -> String {
     if is_formula(cell) || is_formula(&line) {
         format!("'{line}")
     } else {
-        line
+        line.into_owned()
     }
 }
 

@@ -193,3 +193,80 @@ fn merge(into: &mut Value, from: Value) {
         (into, from) => *into = from,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_built_in_templates_pass_without_a_remark() {
+        let report = check(None);
+        assert_eq!((report.faults, report.warnings), (Vec::<String>::new(), Vec::new()));
+        for language in report.languages {
+            assert_eq!(language.gaps, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn what_is_worth_a_look_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("lead.txt"), "{% if lead.deal %}{% endif %}").unwrap();
+        std::fs::write(
+            folder.path().join("decline.mjml"),
+            "<mjml><mj-body><mj-section><mj-column><mj-button href=\"www.portal.example\">{{ t.decline.find }}</mj-button>\
+             <mj-text>{% for i in [1,2,3] %}"
+                .to_owned()
+                + &"a long text ".repeat(3000)
+                + "{% endfor %}</mj-text></mj-column></mj-section></mj-body></mjml>",
+        )
+        .unwrap();
+        std::fs::create_dir(folder.path().join("fr")).unwrap();
+        std::fs::write(folder.path().join("fr/messages.toml"), "hello = \"Bonjour,\"").unwrap();
+        let report = check(Some(folder.path()));
+        assert_eq!(report.faults, [""; 0]);
+        assert!(
+            report.warnings.contains(&"lead, en: the plain text is empty".to_owned()),
+            "{:?}",
+            report.warnings
+        );
+        let has = |text: &str| report.warnings.iter().any(|warning| warning.contains(text));
+        assert!(
+            has("decline, de: \"www.portal.example\" is no link that mail programs open"),
+            "{:?}",
+            report.warnings
+        );
+        assert!(has("bytes of HTML; Gmail cuts what is longer than 104448"), "{:?}", report.warnings);
+        let french = report.languages.iter().find(|language| language.language == "fr").unwrap();
+        assert!(french.gaps.contains(&"lead.intro".to_owned()) && !french.gaps.contains(&"hello".to_owned()));
+    }
+
+    #[test]
+    fn data_of_ones_own_goes_over_the_sample_and_is_checked_like_a_template() {
+        let view = sample(Kind::Lead, "en");
+        let with = |data: Value| with_data(Kind::Lead, &view, data.as_object().unwrap().clone());
+        let mine = with(json!({ "lead": { "customer": "Tailspin Toys", "urgency": null, "contact": { "phone": null } } })).unwrap();
+        let lead = mine.lead.unwrap();
+        assert_eq!((lead.customer.as_str(), lead.urgency), ("Tailspin Toys", None));
+        let contact = lead.contact.unwrap();
+        assert_eq!((contact.name.as_deref(), contact.phone), (Some("Robin Counts"), None));
+        for (data, fault) in [
+            (json!({ "laed": {} }), "\"laed\" is not known; did you mean \"lead\"?"),
+            (
+                json!({ "lead": { "custmer": "x" } }),
+                "\"lead.custmer\" is not known; did you mean \"customer\"?",
+            ),
+            (
+                json!({ "lead": { "days_left": "two" } }),
+                "lead.days_left: invalid type: string \"two\", expected i64",
+            ),
+            (
+                json!({ "lead": { "urgency": "very" } }),
+                "lead.urgency: \"very\" is not one of urgent, cooled",
+            ),
+        ] {
+            assert_eq!(with(data).unwrap_err(), fault);
+        }
+    }
+}

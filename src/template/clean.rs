@@ -1,5 +1,7 @@
 //! Makes text from strangers harmless on its way into a mail: one line where a name is meant, no control characters, no direction tricks.
 
+use std::borrow::Cow;
+
 use serde::Serializer;
 
 /// A name longer than this is cut; a subject as well. Long enough for any real name, short enough that no name takes over a page.
@@ -7,9 +9,9 @@ const LINE_CHARS_MAX: usize = 200;
 
 /// Returns `text` on one line: line breaks, tabs and runs of blanks become one space, control and direction characters go, the ends are
 /// trimmed, and what is longer than 200 characters is cut.
-pub(crate) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if is_one_line(text) {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,7 +24,7 @@ pub(crate) fn one_line(text: &str) -> String {
         }
     }
     line.truncate(line.trim_end().len());
-    cut(&line, LINE_CHARS_MAX)
+    Cow::Owned(cut(&line, LINE_CHARS_MAX).into_owned())
 }
 
 /// Tells quickly of most texts that there is nothing to do to them.
@@ -32,7 +34,11 @@ fn is_one_line(text: &str) -> bool {
 }
 
 /// Returns `text` with its lines kept, but without control and direction characters and without more than one blank line in a row.
-pub(crate) fn many_lines(text: &str) -> String {
+pub(crate) fn many_lines(text: &str) -> Cow<'_, str> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
+    if is_plain && text.trim().len() == text.len() && !text.contains(" \n") && !text.contains("\n\n\n") {
+        return Cow::Borrowed(text);
+    }
     let text = text.replace("\r\n", "\n");
     let kept: String = text
         .chars()
@@ -49,13 +55,16 @@ pub(crate) fn many_lines(text: &str) -> String {
             lines.push(line);
         }
     }
-    lines.join("\n").trim().to_owned()
+    Cow::Owned(lines.join("\n").trim().to_owned())
 }
 
 /// Returns at most `max` characters of `text`, cut at a blank where one is near, with an ellipsis where something is missing.
-pub(crate) fn cut(text: &str, max: usize) -> String {
+pub(crate) fn cut(text: &str, max: usize) -> Cow<'_, str> {
+    if text.len() <= max {
+        return Cow::Borrowed(text);
+    }
     let Some((end, _)) = text.char_indices().nth(max) else {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     };
     let head = &text[..text[..end].char_indices().next_back().map_or(0, |(at, _)| at)];
     // A cut in the middle of a word only where the word is longer than a quarter of the room.
@@ -63,10 +72,8 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
         Some(blank) if blank * 4 >= head.len() * 3 => &head[..blank],
         _ => head,
     };
-    format!(
-        "{}…",
-        head.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '.' | ':'))
-    )
+    let head = head.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '.' | ':'));
+    Cow::Owned(format!("{head}…"))
 }
 
 /// Returns the language of a tag without its region and script, in lower case: `de` for `de-AT` and `DE_at`.
@@ -89,6 +96,13 @@ pub(crate) fn line<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&one_line(text))
 }
 
+/// Tells whether nothing of a text would be left: then it is missing.
+#[expect(clippy::ref_option, reason = "serde hands a reference to the field")]
+pub(crate) fn is_nothing(text: &Option<String>) -> bool {
+    let is_seen = |c: char| !c.is_whitespace() && !is_control(c) && !steers_direction(c);
+    !text.as_deref().is_some_and(|text| text.chars().any(is_seen))
+}
+
 /// Serializes a name that may be missing; one of which nothing is left is missing.
 pub(crate) fn maybe_line<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     maybe(text.as_deref().map(one_line), serializer)
@@ -109,7 +123,7 @@ pub(crate) fn maybe_link<S: Serializer>(text: &Option<String>, serializer: S) ->
     maybe(text.as_deref().map(without_blanks), serializer)
 }
 
-fn maybe<S: Serializer>(text: Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+fn maybe<S: Serializer>(text: Option<Cow<'_, str>>, serializer: S) -> Result<S::Ok, S::Error> {
     match text {
         Some(text) if !text.is_empty() => serializer.serialize_some(&text),
         _ => serializer.serialize_none(),
@@ -117,10 +131,12 @@ fn maybe<S: Serializer>(text: Option<String>, serializer: S) -> Result<S::Ok, S:
 }
 
 /// Returns a link without what would end it early.
-pub(crate) fn without_blanks(text: &str) -> String {
-    text.chars()
-        .filter(|&c| !c.is_whitespace() && !is_control(c) && !steers_direction(c))
-        .collect()
+pub(crate) fn without_blanks(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Cow::Borrowed(text);
+    }
+    let is_kept = |c: &char| !c.is_whitespace() && !is_control(*c) && !steers_direction(*c);
+    Cow::Owned(text.chars().filter(is_kept).collect())
 }
 
 #[cfg(test)]

@@ -326,3 +326,96 @@ pub fn of_mail(kind: Kind) -> &'static [Variable] {
 pub(crate) fn of_page(_page: Page) -> &'static [Variable] {
     PAGE
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::template::check::example;
+    use crate::template::page::PageView;
+    use crate::template::sample::{sample, samples};
+
+    /// Finds where a value and what the contract says of it differ.
+    fn differences(path: &str, variables: &[Variable], value: &Value, found: &mut Vec<String>) {
+        for variable in variables {
+            let path = format!("{path}.{}", variable.name);
+            let Some(value) = value.get(variable.name) else {
+                if !variable.is_optional {
+                    found.push(format!("{path} is not handed over"));
+                }
+                continue;
+            };
+            let is_right = match (variable.holds, value) {
+                (_, Value::Null) => variable.is_optional,
+                (Text | Lines | Link, value) => value.is_string(),
+                (Number, value) => value.is_i64(),
+                (Flag, value) => value.is_boolean(),
+                // A page that has no use for a word leaves it empty.
+                (OneOf(words), Value::String(word)) => word.is_empty() || words.contains(&word.as_str()),
+                (Fields(fields), Value::Object(_)) => {
+                    differences(&path, fields, value, found);
+                    true
+                }
+                (List(fields), Value::Array(items)) => {
+                    for item in items {
+                        differences(&path, fields, item, found);
+                    }
+                    true
+                }
+                _ => false,
+            };
+            if !is_right {
+                found.push(format!("{path} is {value}, not {}", variable.holds.name()));
+            }
+        }
+        let known: BTreeSet<&str> = variables.iter().map(|variable| variable.name).collect();
+        if !path.contains('.') {
+            return; // a view has fields that other kinds use
+        }
+        for name in value.as_object().into_iter().flat_map(|fields| fields.keys()) {
+            if !known.contains(name.as_str()) {
+                found.push(format!("{path}.{name} is handed over, and not in the contract"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_contract_says_what_views_hand_over() {
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            for view in samples(kind, "en") {
+                let mut value = example(kind, "en");
+                for (name, field) in serde_json::to_value(view).unwrap().as_object().unwrap() {
+                    value[name] = field.clone();
+                }
+                differences(kind.as_str(), of_mail(kind), &value, &mut found);
+            }
+        }
+        assert!(found.is_empty(), "{}", found.join("\n"));
+    }
+
+    #[test]
+    fn no_field_of_a_view_is_left_out() {
+        let known: BTreeSet<&str> = Kind::ALL.into_iter().flat_map(of_mail).map(|variable| variable.name).collect();
+        let view = serde_json::to_value(sample(Kind::Lead, "en")).unwrap();
+        for name in view.as_object().unwrap().keys() {
+            assert!(known.contains(name.as_str()), "{name} is in no contract");
+        }
+        let page: BTreeSet<&str> = PAGE.iter().map(|variable| variable.name).collect();
+        for name in serde_json::to_value(PageView::default()).unwrap().as_object().unwrap().keys() {
+            assert!(page.contains(name.as_str()), "{name} is not in the contract of pages");
+        }
+        for view in Page::ALL.into_iter().flat_map(|page| page.samples("en")) {
+            let mut found = Vec::new();
+            let mut value = serde_json::to_value(view).unwrap();
+            for name in ["language", "direction", "start_side", "end_side"] {
+                value[name] = example(Kind::Lead, "en")[name].clone();
+            }
+            differences("page", PAGE, &value, &mut found);
+            assert!(found.is_empty(), "{}", found.join("\n"));
+        }
+    }
+}

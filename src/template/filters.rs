@@ -108,7 +108,7 @@ fn mailto(address: &str) -> String {
 
 /// `cut(length = 280)`: at most so many characters, cut between words.
 fn cut(text: StringInput, kwargs: Kwargs, _: &State) -> TeraResult<String> {
-    Ok(clean::cut(text.as_str(), kwargs.must_get::<usize>("length")?))
+    Ok(clean::cut(text.as_str(), kwargs.must_get::<usize>("length")?).into_owned())
 }
 
 /// Shows line breaks in HTML: escapes the text and puts `<br>` between its lines. Elsewhere it changes nothing.

@@ -42,7 +42,7 @@ pub struct PageView {
     /// unsubscribe: `ask`, `done`, `again`. answer: `ask`, `answered`, `sent_on`, `late`.
     pub state: &'static str,
     /// unsubscribe: whose leads.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub partner: Option<String>,
     /// The address that the mail went to, partly hidden.
     #[serde(serialize_with = "clean::line")]
@@ -56,6 +56,7 @@ pub struct PageView {
     /// answer, late: since when, by [`super::format_instant`].
     pub since: String,
     /// answer: what is wrong with what was typed: `reason_missing`, `address_wrong`, `told_already`, `unreachable`, `too_often`, `read_missing`, `unclear`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<&'static str>,
     /// answer: what was typed, to be mended rather than typed again.
     pub typed: Typed,

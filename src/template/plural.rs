@@ -82,3 +82,78 @@ pub(crate) fn condition(language: &str, name: &str, variable: &str) -> String {
 fn is_number(name: &str) -> bool {
     !name.is_empty() && name.len() < 10 && name.bytes().all(|b| b.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the form as a template does: the first whose condition holds, in the order of names.
+    fn form(language: &str, n: i64) -> String {
+        let mut engine = tera::Tera::new();
+        let mut template = String::new();
+        for name in categories(language).into_iter().filter(|name| *name != "other") {
+            let keyword = if template.is_empty() { "if" } else { "elif" };
+            template.push_str(&format!("{{% {keyword} {} %}}{name}", condition(language, name, "lead.n")));
+        }
+        template = if template.is_empty() {
+            "other".to_owned()
+        } else {
+            format!("{template}{{% else %}}other{{% endif %}}")
+        };
+        engine.add_raw_template("t", &template).unwrap();
+        let context = tera::Context::from_serialize(&serde_json::json!({ "lead": { "n": n } })).unwrap();
+        engine.render("t", &context).unwrap()
+    }
+
+    /// The samples that CLDR gives with its rules (plurals.xml, integers).
+    #[test]
+    fn numbers_take_the_form_that_cldr_says() {
+        let cases: [(&str, &[(&str, &[i64])]); 12] = [
+            ("en", &[("one", &[1]), ("other", &[0, 2, 11, 101, 1_000_000])]),
+            ("de-AT", &[("one", &[1]), ("other", &[0, 2, 21])]),
+            (
+                "fr",
+                &[("one", &[0, 1]), ("many", &[1_000_000, 2_000_000]), ("other", &[2, 17, 100])],
+            ),
+            ("es", &[("one", &[1]), ("many", &[1_000_000]), ("other", &[0, 2, 16, 100])]),
+            ("pt-BR", &[("one", &[0, 1]), ("other", &[2, 10])]),
+            ("pt-PT", &[("one", &[1]), ("other", &[0, 2])]),
+            (
+                "ar",
+                &[
+                    ("zero", &[0]),
+                    ("one", &[1]),
+                    ("two", &[2]),
+                    ("few", &[3, 10, 103, 110, 1003]),
+                    ("many", &[11, 26, 99, 111, 1011]),
+                    ("other", &[100, 102, 200, 202, 1000, 1_000_000]),
+                ],
+            ),
+            ("cs", &[("one", &[1]), ("few", &[2, 4]), ("other", &[0, 5, 19, 100])]),
+            (
+                "pl",
+                &[("one", &[1]), ("few", &[2, 4, 22, 104]), ("many", &[0, 5, 12, 14, 21, 100, 112])],
+            ),
+            (
+                "ru",
+                &[
+                    ("one", &[1, 21, 101]),
+                    ("few", &[2, 4, 22, 102]),
+                    ("many", &[0, 5, 11, 14, 19, 100, 111]),
+                ],
+            ),
+            (
+                "ro",
+                &[("one", &[1]), ("few", &[0, 2, 16, 101, 119]), ("other", &[20, 35, 100, 1000])],
+            ),
+            ("ja", &[("other", &[0, 1, 2, 100])]),
+        ];
+        for (language, forms) in cases {
+            for (name, numbers) in forms {
+                for n in *numbers {
+                    assert_eq!(form(language, *n), *name, "{language}: {n}");
+                }
+            }
+        }
+    }
+}

@@ -47,7 +47,7 @@ impl Set {
                 .map_err(|error| Error::from_flat(&error, &language.flat, &file))?;
             Ok(String::from_utf8(written).expect("templates and values are text"))
         };
-        let subject = clean::one_line(&part("subject")?);
+        let subject = clean::one_line(&part("subject")?).into_owned();
         if subject.is_empty() {
             let file = language.origins[&format!("{kind}.subject")].to_string();
             return Err(Error::EmptySubject { file, kind });

@@ -10,6 +10,9 @@ use crate::template::error::Error;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
+/// What the names of built-in files begin with, where they are told.
+pub(crate) const BUILT_IN_MARK: &str = "built-in ";
+
 /// The file with a language's words.
 pub(crate) const MESSAGES: &str = "messages.toml";
 
@@ -67,7 +70,7 @@ impl Sources {
                 let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let text = file.contents_utf8().expect("built-in templates are UTF-8, a test renders them all");
                 let source = Source {
-                    origin: format!("built-in {}", file.path().display()).into(),
+                    origin: format!("{BUILT_IN_MARK}{}", file.path().display()).into(),
                     text: text.to_owned(),
                     path: None,
                 };

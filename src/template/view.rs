@@ -4,7 +4,8 @@
 //! builder of a view nor the author of a template can forget it: names on one line, notes without control characters, links without blanks.
 //! HTML escaping comes on top, from the engine.
 //!
-//! Unset optionals reach a template as `none`, never as an undefined name: `{% if lead.deal %}` asks for them.
+//! Text that is missing does not reach a template: `{% if lead.deal %}` asks for it, and printing it without asking is a fault that the sample
+//! with little to say shows. What has fields (`lead.contact`) is `none` where it is missing, so that `{% if lead.contact.email %}` may ask.
 
 use chrono::{Datelike, Timelike};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,10 +42,10 @@ pub struct View {
     /// Whether a CSV of all leads is attached ([`super::digest_csv`]).
     pub has_attachment: bool,
     /// Where the receiver unsubscribes; `None` for transactional mail (`R-OPTOUT`).
-    #[serde(serialize_with = "clean::maybe_link")]
+    #[serde(serialize_with = "clean::maybe_link", skip_serializing_if = "clean::is_nothing")]
     pub unsubscribe_url: Option<String>,
     /// lead: the address of whoever sent the lead on to the receiver; `None` where he gets it by right.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub forwarded_by: Option<String>,
 }
 
@@ -65,7 +66,7 @@ pub struct Portal {
 #[serde(default)]
 pub struct Recipient {
     /// Used in the greeting.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub name: Option<String>,
     /// Named in the footer.
     #[serde(serialize_with = "clean::line")]
@@ -95,13 +96,13 @@ pub struct LeadView {
     #[serde(serialize_with = "clean::line")]
     pub customer: String,
     /// The deal's name.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub deal: Option<String>,
     /// expiry: the partner that did not answer.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub partner: Option<String>,
     /// `urgent` or `cooled` (`R-URGENT`).
-    #[serde(deserialize_with = "urgency")]
+    #[serde(deserialize_with = "urgency", skip_serializing_if = "Option::is_none")]
     pub urgency: Option<Word>,
     /// When it came, by [`format_instant`].
     pub created: String,
@@ -115,19 +116,19 @@ pub struct LeadView {
     /// The customer's contact; `None` where it is hidden (`R-EXPIRY`).
     pub contact: Option<ContactView>,
     /// What the customer or the sender wrote; may have several lines.
-    #[serde(serialize_with = "clean::maybe_lines")]
+    #[serde(serialize_with = "clean::maybe_lines", skip_serializing_if = "clean::is_nothing")]
     pub notes: Option<String>,
     /// The customer's country.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub country: Option<String>,
     /// `referralSource`, as on the wire; the templates have words for the known ones.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub source: Option<String>,
     /// `callToAction`, as on the wire; the templates have words for the known ones.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub call_to_action: Option<String>,
     /// The deal's value with its currency.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub value: Option<String>,
     /// Whether the lead is flagged as likely spam (`R-VERIFY`).
     pub is_spam: bool,
@@ -155,13 +156,13 @@ pub struct AnswersView {
 #[serde(default)]
 pub struct ContactView {
     /// First and last name.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub name: Option<String>,
     /// As written in the record.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub email: Option<String>,
     /// As written in the record.
-    #[serde(serialize_with = "clean::maybe_line")]
+    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub phone: Option<String>,
 }
 
