@@ -45,3 +45,8 @@ fn the_states_of_a_notice_are_documented_as_they_are() {
 fn the_circuits_of_relays_are_documented_as_they_are() {
     check_page("relay-circuits.md", &posthorn::outbox::reference::relay_circuits());
 }
+
+#[test]
+fn what_templates_may_say_is_documented_as_it_is() {
+    check_page("templates.md", &posthorn::template::contract::reference());
+}

@@ -62,7 +62,7 @@ pub(crate) fn list(args: &TemplateList, ctx: &Context) -> Result<Exit, Failure> 
 
 /// `template check`
 pub(crate) fn check(args: &TemplateCheck, ctx: &Context) -> Result<Exit, Failure> {
-    let report = check::check(folder(&args.dir, ctx));
+    let (report, _) = check::check(folder(&args.dir, ctx));
     ctx.out.one(&report, report_page);
     for fault in &report.faults {
         ctx.out.complain(fault);

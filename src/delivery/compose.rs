@@ -27,7 +27,7 @@ pub struct Composer {
     signer: Option<Signer>,
     settings: Settings,
     marks: Marks,
-    message_id_domain: String,
+    pub(super) message_id_domain: String,
     rules: Rules,
 }
 
@@ -66,9 +66,18 @@ impl Composer {
     /// # Errors
     /// A template or the key is wrong.
     pub fn new(settings: &Settings, message_id_key: &[u8]) -> Result<Self, Error> {
+        let templates = Set::load(settings.templates.dir.as_deref())?;
+        Self::with_templates(settings, message_id_key, templates)
+    }
+
+    /// Takes templates that are loaded already; else as [`Composer::new`].
+    ///
+    /// # Errors
+    /// The key is wrong.
+    pub fn with_templates(settings: &Settings, message_id_key: &[u8], templates: Set) -> Result<Self, Error> {
         Ok(Self {
             letterhead: letterhead(settings)?,
-            templates: Set::load(settings.templates.dir.as_deref())?,
+            templates,
             signer: signing::signer(&settings.dkim)?,
             settings: settings.clone(),
             rules: Rules::from_settings(settings),
@@ -78,12 +87,12 @@ impl Composer {
     }
 
     /// Returns the settings that it writes by.
-    pub(super) fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
     /// Returns the templates that it writes from.
-    pub(super) fn templates(&self) -> &Set {
+    pub fn templates(&self) -> &Set {
         &self.templates
     }
 
@@ -114,12 +123,17 @@ impl Composer {
         if matches!(delivery.kind, Kind::Digest | Kind::Reminder) {
             digest::sort(leads.to_mut(), now);
         }
-        let (view, attachment) = self.view(letter, &leads, now, &language);
+        let (view, unlisted) = self.view(letter, &leads, now, &language);
         let unwritable = |error: String| NoMail::Unwritable(error);
         let rendered = self
             .templates
             .render(delivery.kind, &language, &view)
             .map_err(|error| unwritable(error.to_string()))?;
+        let attachment = (delivery.kind == Kind::Digest && rendered.n_listed < leads.len()).then(|| Attachment {
+            file_name: "leads.csv".to_owned(),
+            content_type: "text/csv; charset=utf-8".to_owned(),
+            bytes: digest_csv(view.leads.iter().chain(&unlisted)),
+        });
         let message_id = self.message_id(delivery.id);
         let thread: Vec<String> = letter.thread.iter().map(|id| self.message_id(*id)).collect();
         let (to, subject) = self.redirected(&delivery.address, rendered.subject);
@@ -140,10 +154,7 @@ impl Composer {
             attachments: attachment.into_iter().collect(),
             extra_headers: Vec::new(),
         };
-        let mut bytes = mail::build(&self.letterhead, &outgoing).map_err(|error| unwritable(error.to_string()))?;
-        if let Some(signer) = &self.signer {
-            signing::sign(signer, &mut bytes).map_err(unwritable)?;
-        }
+        let bytes = self.written(&outgoing)?;
         Ok(Composed {
             delivery_id: delivery.id,
             to,
@@ -153,16 +164,25 @@ impl Composer {
         })
     }
 
+    /// Writes a mail out, and signs it.
+    pub(super) fn written(&self, outgoing: &Outgoing) -> Result<Vec<u8>, NoMail> {
+        let mut bytes = mail::build(&self.letterhead, outgoing).map_err(|error| NoMail::Unwritable(error.to_string()))?;
+        if let Some(signer) = &self.signer {
+            signing::sign(signer, &mut bytes).map_err(NoMail::Unwritable)?;
+        }
+        Ok(bytes)
+    }
+
     /// In mode `redirect` every mail goes to one address, and its subject says whom it was for.
-    fn redirected(&self, address: &EmailAddress, subject: String) -> (EmailAddress, String) {
+    pub(super) fn redirected(&self, address: &EmailAddress, subject: String) -> (EmailAddress, String) {
         match (self.settings.mode, &self.settings.mail.redirect_to) {
             (Mode::Redirect, Some(to)) => (to.clone(), format!("[for {address}] {subject}")),
             _ => (address.clone(), subject),
         }
     }
 
-    /// Returns what the template may say, and the CSV where a digest is cut (`R-DIGEST`).
-    fn view(&self, letter: &Letter, leads: &[Lead], now: Timestamp, language: &str) -> (View, Option<Attachment>) {
+    /// Returns what the template may say, and the leads that it is not to list (`R-DIGEST`).
+    pub(super) fn view(&self, letter: &Letter, leads: &[Lead], now: Timestamp, language: &str) -> (View, Vec<LeadView>) {
         let delivery = &letter.delivery;
         let show = |lead: &Lead| LeadView {
             partner: letter.partner_names.get(&lead.partner_id).cloned(),
@@ -175,12 +195,7 @@ impl Composer {
             Kind::Lead | Kind::Reminder | Kind::Expiry | Kind::Decline => leads.len(),
         };
         let mut shown: Vec<LeadView> = leads.iter().map(show).collect();
-        let attachment = (delivery.kind == Kind::Digest && n_listed < leads.len()).then(|| Attachment {
-            file_name: "leads.csv".to_owned(),
-            content_type: "text/csv; charset=utf-8".to_owned(),
-            bytes: digest_csv(&shown),
-        });
-        shown.truncate(n_listed);
+        let unlisted = shown.split_off(n_listed);
         let lead = is_single.then(|| shown.drain(..).next()).flatten();
         let partner = letter.partner.as_ref().map(|partner| PartnerView {
             id: partner.id.to_string(),
@@ -207,12 +222,12 @@ impl Composer {
             n_urgent: leads.iter().filter(|lead| lead.urgency_at(now) == Some(Urgency::Urgent)).count(),
             n_listed,
             n_more: leads.len() - n_listed,
-            has_attachment: attachment.is_some(),
+            has_attachment: !unlisted.is_empty(),
             unsubscribe_url: self.unsubscribe_url(letter),
             forwarded_by: delivery.forwarded_by.as_ref().map(ToString::to_string),
             leads: shown,
         };
-        (view, attachment)
+        (view, unlisted)
     }
 
     /// Returns where its reader unsubscribes, in mails that he has a say in (`R-OPTOUT`).

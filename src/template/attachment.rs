@@ -22,7 +22,7 @@ const HEADER: [&str; 14] = [
 
 /// Returns the leads as CSV: UTF-8 with a byte-order mark (spreadsheets guess the encoding wrongly without), a header row, CRLF. No cell
 /// becomes a formula: one that begins with `= + - @`, tab or CR gets a `'` in front.
-pub fn digest_csv(leads: &[LeadView]) -> Vec<u8> {
+pub fn digest_csv<'a>(leads: impl IntoIterator<Item = &'a LeadView>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(b"\xEF\xBB\xBF".to_vec());

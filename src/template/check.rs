@@ -9,7 +9,7 @@ use crate::outbox::Kind;
 use crate::template::contract::{self, Holds, Variable};
 use crate::template::load::{KINDS, Set};
 use crate::template::near::hint;
-use crate::template::render::direction;
+use crate::template::render::{FULL_MAX, direction};
 use crate::template::sample::{sample, samples};
 use crate::template::view::View;
 
@@ -17,7 +17,7 @@ use crate::template::view::View;
 const CLIPPED_BYTES: usize = 102 * 1024;
 
 /// What a check found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// What must be mended; `file:line:column: what`.
@@ -26,6 +26,10 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Each language.
     pub languages: Vec<LanguageReport>,
+    /// How many real leads were tried beside the samples.
+    pub leads: usize,
+    /// What the templates are known by, where a delivery tells which ones wrote it; none while there are faults.
+    pub digest: Option<String>,
 }
 
 /// What a check found in a language.
@@ -50,35 +54,33 @@ pub struct Size {
     pub html_bytes: usize,
 }
 
-/// Checks the templates in `folder`, over the built-in ones.
-pub fn check(folder: Option<&Path>) -> Report {
-    let mut report = Report {
-        faults: Vec::new(),
-        warnings: Vec::new(),
-        languages: Vec::new(),
-    };
+/// Checks the templates in `folder`, over the built-in ones. Returns them, too, where mails can be written from them.
+pub fn check(folder: Option<&Path>) -> (Report, Option<Set>) {
+    let mut report = Report::default();
     let set = match Set::load_all(folder) {
         Ok((set, faults)) => {
-            report.faults = faults.iter().map(ToString::to_string).collect();
             // A shared file's fault is found in each language.
-            let mut seen = std::collections::BTreeSet::new();
-            report.faults.retain(|fault| seen.insert(fault.clone()));
+            for fault in faults {
+                note(&mut report.faults, fault.to_string());
+            }
             set
         }
         Err(fault) => {
             report.faults.push(fault.to_string());
-            return report;
+            return (report, None);
         }
     };
     if !report.faults.is_empty() {
-        return report;
+        return (report, None);
     }
+    report.digest = Some(set.digest().to_string());
     for language in set.languages() {
         let mut sizes = Vec::new();
         for kind in KINDS {
+            let tried = samples(kind, language).map(|sample| report.try_view(&set, kind, language, sample.name, &sample.view));
             sizes.push(Size {
                 kind: kind.as_str(),
-                html_bytes: try_samples(&set, kind, language, &mut report),
+                html_bytes: tried.into_iter().max().unwrap_or(0),
             });
         }
         report.languages.push(LanguageReport {
@@ -87,35 +89,38 @@ pub fn check(folder: Option<&Path>) -> Report {
             sizes,
         });
     }
-    report
+    (report, Some(set))
 }
 
-/// Renders the samples of a kind, and returns the size of the largest.
-fn try_samples(set: &Set, kind: Kind, language: &str, report: &mut Report) -> usize {
-    let mut largest = 0;
-    for view in samples(kind, language) {
-        match set.render(kind, language, &view) {
-            Ok(mail) => {
-                largest = largest.max(mail.html.len());
-                let place = format!("{kind}, {language}");
-                for link in malformed_links(&mail.html) {
-                    note(
-                        &mut report.warnings,
-                        format!("{place}: \"{link}\" is no link that mail programs open"),
-                    );
-                }
-                if mail.text.trim().is_empty() {
-                    note(&mut report.warnings, format!("{place}: the plain text is empty"));
-                }
+impl Report {
+    /// Renders a view, notes what is wrong with the mail, and returns the size of its HTML. `name`: what is told of the view.
+    pub fn try_view(&mut self, set: &Set, kind: Kind, language: &str, name: &str, view: &View) -> usize {
+        let place = format!("{kind}, {language}");
+        let mail = match set.render(kind, language, view) {
+            Ok(mail) => mail,
+            Err(fault) => {
+                note(&mut self.faults, format!("{fault} ({place}, {name})"));
+                return 0;
             }
-            Err(fault) => note(&mut report.faults, fault.to_string()),
+        };
+        for link in malformed_links(&mail.html) {
+            note(
+                &mut self.warnings,
+                format!("{place}: \"{link}\" is no link that mail programs open"),
+            );
         }
+        if mail.is_text_derived {
+            let found =
+                format!("{place}: {kind}.txt says nothing, so the plain text is what the HTML says; a template of its own reads better");
+            note(&mut self.warnings, found);
+        }
+        let n_bytes = mail.html.len();
+        if n_bytes > CLIPPED_BYTES {
+            let found = format!("{place}: {n_bytes} bytes of HTML; Gmail cuts what is longer than {CLIPPED_BYTES}");
+            note(&mut self.warnings, found);
+        }
+        n_bytes
     }
-    if largest > CLIPPED_BYTES {
-        let found = format!("{kind}, {language}: {largest} bytes of HTML; Gmail cuts what is longer than {CLIPPED_BYTES}");
-        note(&mut report.warnings, found);
-    }
-    largest
 }
 
 fn note(notes: &mut Vec<String>, text: String) {
@@ -150,6 +155,7 @@ pub fn example(kind: Kind, language: &str) -> Value {
     ] {
         value[name] = text.into();
     }
+    value["n_full"] = FULL_MAX.into();
     value
 }
 
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_built_in_templates_pass_without_a_remark() {
-        let report = check(None);
+        let report = check(None).0;
         assert_eq!((report.faults, report.warnings), (Vec::<String>::new(), Vec::new()));
         for language in report.languages {
             assert_eq!(language.gaps, [""; 0]);
@@ -224,14 +230,10 @@ mod tests {
         .unwrap();
         std::fs::create_dir(folder.path().join("fr")).unwrap();
         std::fs::write(folder.path().join("fr/messages.toml"), "hello = \"Bonjour,\"").unwrap();
-        let report = check(Some(folder.path()));
+        let report = check(Some(folder.path())).0;
         assert_eq!(report.faults, [""; 0]);
-        assert!(
-            report.warnings.contains(&"lead, en: the plain text is empty".to_owned()),
-            "{:?}",
-            report.warnings
-        );
         let has = |text: &str| report.warnings.iter().any(|warning| warning.contains(text));
+        assert!(has("lead, en: lead.txt says nothing"), "{:?}", report.warnings);
         assert!(
             has("decline, de: \"www.portal.example\" is no link that mail programs open"),
             "{:?}",

@@ -3,6 +3,7 @@
 //! A test compares it with what the views hand over.
 
 use crate::outbox::Kind;
+use crate::template::filters;
 use crate::template::page::Page;
 
 /// A name that a template may use.
@@ -180,6 +181,11 @@ const FORWARDED: Variable = maybe("forwarded_by", Text, "lead: the address of wh
 
 const N_LEADS: Variable = always("n_leads", Number, "how many leads there are, listed or not");
 const N_LISTED: Variable = always("n_listed", Number, "how many are listed: the length of `leads`");
+const N_FULL: Variable = always(
+    "n_full",
+    Number,
+    "how many of the listed ones are to be shown in full, the rest in short",
+);
 const N_MORE: Variable = always("n_more", Number, "how many are not listed");
 const N_URGENT: Variable = always("n_urgent", Number, "how many of all leads are urgent");
 
@@ -211,6 +217,7 @@ const MAIL_DIGEST: &[Variable] = &[
     N_LEADS,
     N_URGENT,
     N_LISTED,
+    N_FULL,
     N_MORE,
     always("has_attachment", Flag, "a CSV of all leads is attached"),
     FORWARDED,
@@ -230,6 +237,7 @@ const MAIL_REMINDER: &[Variable] = &[
     N_LEADS,
     N_URGENT,
     N_LISTED,
+    N_FULL,
     N_MORE,
     FORWARDED,
     UNSUBSCRIBE,
@@ -327,6 +335,48 @@ pub(crate) fn of_page(_page: Page) -> &'static [Variable] {
     PAGE
 }
 
+/// Returns the contract of all kinds as `docs/reference/templates.md` has it.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Templates\n\nWhat the templates of each kind of mail may say. Rendered from the code by `cargo xtask reference`; \
+         `posthorn template vars KIND` prints it with examples.\nHow templates are changed, and what the files are: \
+         [the guide](../guides/templates.md).\n\nA name with `?` may be missing: put `{% if … %}` around it. `[]` is a list: `{% for lead in leads %}`.\n",
+    );
+    for kind in Kind::ALL {
+        page.push_str(&format!("\n## {kind}\n\n| name | type | what it is |\n|---|---|---|\n"));
+        list("", of_mail(kind), &mut page);
+    }
+    page.push_str(
+        "\n## Pages\n\nThe pages that links in mails lead to: `unsubscribe.page.html`, `answer.page.html`, `nowhere.page.html`.\n\n",
+    );
+    page.push_str("| name | type | what it is |\n|---|---|---|\n");
+    list("", PAGE, &mut page);
+    page.push_str("\n## Filters\n\nA filter stands behind a value: `{{ lead.notes | cut(length=280) | breaks }}`.\n\n| filter | what it gives |\n|---|---|\n");
+    for (name, what) in filters::FILTERS {
+        page.push_str(&format!("| `{name}` | {} |\n", what.replace('|', "\\|")));
+    }
+    page
+}
+
+fn list(prefix: &str, variables: &[Variable], page: &mut String) {
+    for variable in variables {
+        let optional = if variable.is_optional { "?" } else { "" };
+        let (ending, inner) = match variable.holds {
+            Holds::Fields(fields) => ("", fields),
+            Holds::List(fields) => ("[]", fields),
+            _ => ("", &[][..]),
+        };
+        let name = format!("{prefix}{}{ending}", variable.name);
+        let holds = match variable.holds {
+            Holds::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+            holds => holds.name().to_owned(),
+        };
+        let meaning = variable.meaning.replace('|', "\\|");
+        page.push_str(&format!("| `{name}{optional}` | {holds} | {meaning} |\n"));
+        list(&format!("{name}."), inner, page);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -386,9 +436,9 @@ mod tests {
     fn the_contract_says_what_views_hand_over() {
         let mut found = Vec::new();
         for kind in Kind::ALL {
-            for view in samples(kind, "en") {
+            for sample in samples(kind, "en") {
                 let mut value = example(kind, "en");
-                for (name, field) in serde_json::to_value(view).unwrap().as_object().unwrap() {
+                for (name, field) in serde_json::to_value(sample.view).unwrap().as_object().unwrap() {
                     value[name] = field.clone();
                 }
                 differences(kind.as_str(), of_mail(kind), &value, &mut found);

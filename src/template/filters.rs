@@ -6,50 +6,61 @@ use tera::{Kwargs, State, StringInput, Tera, TeraResult, Value};
 
 use crate::template::clean;
 
-/// Every filter that a template may use: ours, and those of the engine that make text of text. `range`, `throw` and other functions are not
-/// among what templates have.
-pub(crate) const KNOWN: [&str; 40] = [
-    "tel",
-    "mailto",
-    "cut",
-    "breaks",
-    "quote",
-    "safe",
-    "default",
-    "upper",
-    "lower",
-    "wordcount",
-    "escape",
-    "escape_html",
-    "escape_xml",
-    "newlines_to_br",
-    "pluralize",
-    "trim",
-    "trim_start",
-    "trim_end",
-    "replace",
-    "capitalize",
-    "title",
-    "truncate",
-    "indent",
-    "str",
-    "int",
-    "float",
-    "length",
-    "reverse",
-    "split",
-    "abs",
-    "round",
-    "first",
-    "last",
-    "nth",
-    "join",
-    "sort",
-    "unique",
-    "get",
-    "label",
-    "values",
+/// Every filter that a template may use, and what it does. There are no functions: `range` and `throw` are not among what templates have.
+pub(crate) const FILTERS: &[(&str, &str)] = &[
+    ("tel", "the link that dials a phone number; empty where it is none"),
+    ("mailto", "the link that writes to an address; empty where it is none"),
+    ("cut", "`cut(length=280)`: at most so many characters, cut between words"),
+    ("breaks", "in HTML: `<br>` between the lines of a text"),
+    (
+        "quote",
+        "in plain text: `> ` before each line, so that somebody else's words cannot pass for ours",
+    ),
+    (
+        "label",
+        "behind a message in plain text, `{{ t.label.due | label }}`: colon and blanks, so that the values of its group stand below each other",
+    ),
+    ("default", "`default(value=\"–\")`: stands in for what is missing"),
+    ("upper", "in capitals"),
+    ("lower", "in small letters"),
+    ("capitalize", "the first letter a capital"),
+    ("title", "each word's first letter a capital"),
+    ("trim", "without blanks at the ends"),
+    ("trim_start", "without blanks at the start"),
+    ("trim_end", "without blanks at the end"),
+    ("replace", "`replace(from=\"a\", to=\"b\")`"),
+    (
+        "truncate",
+        "`truncate(length=20)`: at most so many characters; `cut` is kinder to words",
+    ),
+    ("indent", "`indent(width=4)`: blanks before each line"),
+    ("length", "how many characters or list items"),
+    ("first", "the first of a list"),
+    ("last", "the last of a list"),
+    ("nth", "`nth(n=2)`: one of a list, counted from 0"),
+    ("join", "`join(sep=\", \")`: a list as text"),
+    ("reverse", "a list from its end"),
+    ("sort", "a list in order"),
+    ("unique", "a list without what it holds twice"),
+    ("split", "`split(pat=\",\")`: text as a list"),
+    ("round", "a number without its fraction"),
+    ("abs", "a number without its sign"),
+    ("int", "text as a whole number"),
+    ("float", "text as a number"),
+    ("str", "anything as text"),
+    ("wordcount", "how many words"),
+    ("pluralize", "`s` where a number is not 1; messages with forms do better"),
+    ("newlines_to_br", "as `breaks`, of text that is safe already"),
+    ("escape", "escaped for HTML; every value is, so there is no need"),
+    ("escape_html", "as `escape`"),
+    ("escape_xml", "escaped for XML"),
+    ("safe", "not escaped: never for text of a lead"),
 ];
+
+/// Returns the names of the filters.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FILTERS.iter().map(|(name, _)| *name)
+}
 
 /// Adds the filters to an engine.
 pub(crate) fn register(tera: &mut Tera) {

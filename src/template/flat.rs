@@ -34,11 +34,25 @@ impl Flat {
 
     /// Joins pieces of HTML without indentation and blank lines: half of a long digest would be blanks.
     pub(crate) fn compact(pieces: Vec<Piece>) -> Self {
-        let compacted = pieces.into_iter().map(|piece| match piece {
-            Piece::Text(place, text) => Piece::Text(place, without_indentation(&text)),
-            tag => tag,
-        });
-        Self::new(compacted.collect())
+        let mut compacted = Vec::with_capacity(pieces.len());
+        let mut lines = Lines::default();
+        for piece in pieces {
+            compacted.push(match piece {
+                Piece::Text(place, text) => {
+                    let text = without_indentation(&text);
+                    Piece::Text(place, lines.text(&text).to_owned())
+                }
+                Piece::Statement(place, body) => {
+                    lines.statement(&body);
+                    Piece::Statement(place, body)
+                }
+                Piece::Print(place, body) => {
+                    lines.is_at_start = false;
+                    Piece::Print(place, body)
+                }
+            });
+        }
+        Self::new(compacted)
     }
 
     fn tag(&mut self, place: Place, text: &str) {
@@ -53,6 +67,55 @@ impl Flat {
         let body = start + "{{ ".len();
         let within = self.text.get(body..at).unwrap_or_default();
         Some(place.after(within))
+    }
+}
+
+/// Knows where a line begins whichever way conditions go, so that a line break there would only leave a blank line.
+#[derive(Default)]
+struct Lines {
+    is_at_start: bool,
+    open: Vec<Open>,
+}
+
+/// A condition or loop that is open.
+struct Open {
+    /// Whether it began at a line's start.
+    start: bool,
+    /// Whether each of its branches so far ended at one.
+    ends: bool,
+}
+
+impl Lines {
+    fn text<'a>(&mut self, text: &'a str) -> &'a str {
+        let text = match text.strip_prefix('\n') {
+            Some(rest) if self.is_at_start => rest,
+            _ => text,
+        };
+        if !text.is_empty() {
+            self.is_at_start = text.ends_with('\n');
+        }
+        text
+    }
+
+    fn statement(&mut self, body: &str) {
+        match body.split_whitespace().next() {
+            Some("if" | "for" | "filter") => self.open.push(Open {
+                start: self.is_at_start,
+                ends: true,
+            }),
+            Some("elif" | "else") => {
+                if let Some(open) = self.open.last_mut() {
+                    open.ends &= self.is_at_start;
+                    self.is_at_start = open.start;
+                }
+            }
+            // Behind it one comes from one of its branches, or from before.
+            Some("endif" | "endfor" | "endfilter") => {
+                let open = self.open.pop();
+                self.is_at_start &= open.is_some_and(|open| open.start && open.ends);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -71,4 +134,34 @@ fn without_indentation(text: &str) -> String {
     }
     compacted.push_str(rest);
     compacted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::lex::pieces;
+
+    #[test]
+    fn blank_lines_go_and_words_stay_apart() {
+        let cases = [
+            ("<a>\n  <b>\n\n\t</b>", "<a>\n<b>\n</b>"),
+            ("a\n{% if x %}\n  b\n{% endif %}\nc", "a\n{% if x %}b\n{% endif %}c"),
+            ("a{% if x %}\nb\n{% endif %}\nc", "a{% if x %}\nb\n{% endif %}\nc"),
+            ("a\n{% if x %}b{% endif %}\nc", "a\n{% if x %}b{% endif %}\nc"),
+            (
+                "a\n{% if x %}b{% else %}\nc\n{% endif %}\nd",
+                "a\n{% if x %}b{% else %}c\n{% endif %}\nd",
+            ),
+            (
+                "a\n{% if x %}b\n{% else %}\nc\n{% endif %}\nd",
+                "a\n{% if x %}b\n{% else %}c\n{% endif %}d",
+            ),
+            ("a\n{{ x }}\n\nb  c", "a\n{{ x }}\nb  c"),
+            ("a \u{a0} b", "a \u{a0} b"),
+        ];
+        for (text, compact) in cases {
+            let place = Place::start_of(&"f".into());
+            assert_eq!(Flat::compact(pieces(&place, text)).text, compact, "{text:?}");
+        }
+    }
 }

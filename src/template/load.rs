@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tera::Tera;
 
 use crate::outbox::Kind;
@@ -20,6 +21,7 @@ use crate::template::lexicon::Lexicon;
 use crate::template::messages::{self, Messages};
 use crate::template::near::hint;
 use crate::template::page::Page;
+use crate::template::render::direction;
 use crate::template::sample::samples;
 use crate::template::sources::{BUILT_IN_MARK, Source, Sources};
 use crate::template::{clean, filters, mjml, strict};
@@ -36,6 +38,7 @@ const PARTS: [(&str, &str); 3] = [("html", "mjml"), ("txt", "txt"), ("subject", 
 /// The templates of all languages, ready to render.
 pub struct Set {
     pub(crate) languages: BTreeMap<String, Language>,
+    digest: Arc<str>,
 }
 
 impl std::fmt::Debug for Set {
@@ -118,7 +121,8 @@ impl Set {
         for language in sources.languages.keys() {
             languages.insert(language.clone(), build(language, &sources, &messages, &mut faults)?);
         }
-        let set = Self { languages };
+        let digest = digest_of(&languages).into();
+        let set = Self { languages, digest };
         set.find_unused(&sources, &messages, &mut faults);
         if faults.is_empty() {
             faults.extend(set.render_samples().err());
@@ -142,6 +146,11 @@ impl Set {
                 known(&tag).or_else(|| known(&clean::primary(&tag)))
             })
             .unwrap_or(DEFAULT_LANGUAGE)
+    }
+
+    /// Returns what these templates are known by: equal for equal templates, wherever they are read from.
+    pub fn digest(&self) -> Arc<str> {
+        Arc::clone(&self.digest)
     }
 
     /// Returns the languages that are there.
@@ -173,8 +182,8 @@ impl Set {
     fn render_samples(&self) -> Result<(), Error> {
         for language in self.languages.keys() {
             for kind in KINDS {
-                for view in samples(kind, language) {
-                    self.render(kind, language, &view)?;
+                for sample in samples(kind, language) {
+                    self.render(kind, language, &sample.view)?;
                 }
             }
             for page in Page::ALL {
@@ -236,6 +245,24 @@ impl Set {
     }
 }
 
+/// Bytes of the digest that are told: twelve letters tell two sets of templates of one operator apart.
+const DIGEST_BYTES: usize = 6;
+
+fn digest_of(languages: &BTreeMap<String, Language>) -> String {
+    let mut hash = Sha256::new();
+    for (language, made) in languages {
+        for (name, flat) in &made.flat {
+            // With lengths, so that no text can pass for another one's end.
+            hash.update(format!("{language}/{name} {}\n{}", flat.text.len(), flat.text));
+        }
+    }
+    hash.finalize()
+        .iter()
+        .take(DIGEST_BYTES)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// Returns the languages that stand in for one another: itself, the one without region, English.
 fn chain<'a>(language: &'a str, all: &BTreeMap<&'a str, Messages>) -> Vec<&'a str> {
     let mut chain = vec![language];
@@ -276,7 +303,7 @@ fn build(language: &str, sources: &Sources, messages: &BTreeMap<&str, Messages>,
     };
     let mut flat = BTreeMap::new();
     for part in parts() {
-        match make(&part, &flattener) {
+        match make(&part, language, &flattener) {
             Ok(made) => _ = flat.insert(part.name, made),
             Err(found) => faults.extend(found),
         }
@@ -297,6 +324,20 @@ fn build(language: &str, sources: &Sources, messages: &BTreeMap<&str, Messages>,
         used_files,
         used_messages: lexicon.used(),
     })
+}
+
+/// Writes what is the same in each mail of a language.
+fn settle(piece: &mut Piece, language: &str) {
+    let Piece::Print(place, body) = piece else { return };
+    let (direction, start_side, end_side) = direction(language);
+    let settled = match body.as_str() {
+        "language" => language,
+        "direction" => direction,
+        "start_side" => start_side,
+        "end_side" => end_side,
+        _ => return,
+    };
+    *piece = Piece::Text(place.clone(), settled.to_owned());
 }
 
 fn engine() -> Tera {
@@ -329,12 +370,13 @@ fn check_syntax(files: &BTreeMap<String, &Source>, chain: &[(&str, &Messages)]) 
         .map_err(|error| Error::from_engine(&error, &places))
 }
 
-fn make(part: &Part, flattener: &Flattener<'_>) -> Result<Flat, Vec<Error>> {
-    let flat = flattener.flat(&part.file).map_err(|error| vec![error])?;
+fn make(part: &Part, language: &str, flattener: &Flattener<'_>) -> Result<Flat, Vec<Error>> {
+    let mut flat = flattener.flat(&part.file).map_err(|error| vec![error])?;
     let faults = strict::faults(&part.what, part.contract, &flat);
     if !faults.is_empty() {
         return Err(faults);
     }
+    flat.iter_mut().for_each(|piece| settle(piece, language));
     if part.file.ends_with(".mjml") {
         let html = mjml::convert(&flat).map_err(|error| vec![error])?;
         return Ok(Flat::compact(html));
@@ -553,6 +595,16 @@ mod tests {
                 "en/lead.txt",
                 "{{ range(end=1000000000) }}",
                 "DIR/en/lead.txt:1:4: \"range\" is no function that templates have; they have none",
+            ),
+            (
+                "en/digest.txt",
+                "{% for a in leads %}\n{% for b in leads %}\n{% for c in mailed %}{% endfor %}{% endfor %}{% endfor %}",
+                "DIR/en/digest.txt:3:4: loops stand at most 2 deep inside one another, so that no mail takes for ever",
+            ),
+            (
+                "en/lead.txt",
+                "{% set_global a = 1 %}",
+                "DIR/en/lead.txt:1:4: \"set_global\" is not known here; {% set %} holds to the end of the loop, or of the mail, that it stands in",
             ),
             (
                 "en/lead.subject",

@@ -25,7 +25,8 @@
 //! **Invariants:** a [`Set`] that loaded knows every name that its templates use, and has rendered each kind in each language, with much and
 //! with little to say. A message that a language lacks comes from the language above it, never as its key. Text from leads is data: it is never
 //! read as a template, it is HTML-escaped (not in `.txt` and `.subject`), and names stay on one line. A template calls no functions, reads
-//! no file and loops over what a view lists only. The same view renders to the same mail.
+//! no file, loops over what a view lists, two loops deep, and writes at most 4 MiB. A list that would make a mail longer than mailboxes show
+//! is shortened. The same view renders to the same mail.
 //!
 //! **What loading does not find:** a value that may be missing and is printed without a condition, where no sample lacks it. That fails the
 //! one mail.
@@ -62,6 +63,6 @@ pub use error::Error;
 pub use load::Set;
 pub use page::{Page, PageView, RenderedPage, Typed};
 pub use render::Rendered;
-pub use sample::sample;
-pub use sources::built_in_files;
+pub use sample::{Sample, sample, samples};
+pub use sources::{built_in_files, fingerprint};
 pub use view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, days_left, format_instant};

@@ -25,26 +25,81 @@ pub(crate) fn tidy(text: &str) -> String {
     tidied
 }
 
-/// Returns HTML without blank lines and indentation: half of a long digest would be blanks.
-pub(crate) fn compact(html: &str) -> String {
-    let mut compacted = String::with_capacity(html.len() + 1);
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', html.as_bytes()).chain(std::iter::once(html.len())) {
-        let line = &html[start..end];
-        start = end + 1;
-        let is_bare = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
-        let is_bare = is_bare(line.as_bytes().first()) && is_bare(line.as_bytes().last());
-        let line = if is_bare { line } else { line.trim() };
-        if !line.is_empty() {
-            compacted.push_str(line);
-            compacted.push('\n');
+/// Returns what a reader of HTML sees, as plain text: for a mail that has no template for it. Links are written out behind their words.
+pub(crate) fn of_html(html: &str) -> String {
+    let body = html.split_once("<body").map_or(html, |(_, body)| body);
+    let body = body.split_once('>').map_or(body, |(_, body)| body);
+    let mut text = String::with_capacity(body.len() / 4);
+    let mut rest = body;
+    let mut links: Vec<String> = Vec::new();
+    while let Some((before, after)) = rest.split_once('<') {
+        push_words(before, &mut text);
+        if let Some(comment) = after.strip_prefix("!--") {
+            rest = comment.split_once("-->").map_or("", |(_, rest)| rest);
+            continue;
+        }
+        let (tag, behind) = after.split_once('>').unwrap_or((after, ""));
+        rest = behind;
+        let name: String = tag.chars().take_while(|c| *c == '/' || c.is_ascii_alphanumeric()).collect();
+        match name.to_ascii_lowercase().as_str() {
+            "style" | "script" | "title" => rest = behind_end(rest, &format!("</{name}>")),
+            // The line that mailboxes show beside the subject is no part of the mail.
+            "div" if tag.contains("display:none") => rest = behind_end(rest, "</div>"),
+            "a" => links.push(link_of(tag)),
+            "/a" => {
+                let link = links.pop().unwrap_or_default();
+                if !link.is_empty() && !text.ends_with(&link) {
+                    text.push_str(&format!(": {link}"));
+                }
+            }
+            "br" | "br/" | "/tr" | "/li" => text.push('\n'),
+            "/p" | "/div" | "/h1" | "/h2" | "/table" => text.push_str("\n\n"),
+            "/td" => text.push(' '),
+            _ => {}
         }
     }
-    compacted
+    push_words(rest, &mut text);
+    let lines = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    tidy(&lines)
+}
+
+fn behind_end<'a>(html: &'a str, end: &str) -> &'a str {
+    html.split_once(end).map_or("", |(_, rest)| rest)
+}
+
+fn link_of(tag: &str) -> String {
+    let link = tag.split_once("href=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let link = link.map_or("", |(link, _)| link);
+    unescaped(link.strip_prefix("mailto:").or(link.strip_prefix("tel:")).map_or(link, |_| ""))
+}
+
+/// Adds words, with single blanks between them.
+fn push_words(html: &str, text: &mut String) {
+    for part in unescaped(html).split_inclusive(char::is_whitespace) {
+        let word = part.trim_end();
+        text.push_str(word);
+        if word.len() < part.len() && !text.ends_with([' ', '\n']) && !text.is_empty() {
+            text.push(' ');
+        }
+    }
+}
+
+fn unescaped(html: &str) -> String {
+    let named = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#x27;", "'"),
+        ("&#x2F;", "/"),
+        ("&nbsp;", " "),
+        ("&amp;", "&"),
+    ];
+    named.iter().fold(html.to_owned(), |text, (name, sign)| text.replace(name, sign))
 }
 
 fn wrap(line: &str, out: &mut String) {
-    if line.len() <= COLUMNS && is_tidy(line) {
+    if line.len() <= COLUMNS || line.chars().count() <= COLUMNS {
         out.push_str(line);
         out.push('\n');
         return;
@@ -53,11 +108,6 @@ fn wrap(line: &str, out: &mut String) {
     // The blanks inside the head (`Due:     Monday`) are layout; only what follows it is broken.
     let (head, rest) = line.split_at(head_bytes);
     out.push_str(head);
-    if line.len() <= COLUMNS && is_tidy(rest) {
-        out.push_str(rest);
-        out.push('\n');
-        return;
-    }
     let indent = indent(head);
     let mut column = head.chars().count();
     let mut is_first = true;
@@ -76,19 +126,6 @@ fn wrap(line: &str, out: &mut String) {
         is_first = false;
     }
     out.push('\n');
-}
-
-/// Tells quickly of most texts that their blanks are single already.
-fn is_tidy(text: &str) -> bool {
-    let mut was_blank = true;
-    for byte in text.bytes() {
-        let is_blank = byte == b' ';
-        if !matches!(byte, b' '..=b'~') || (is_blank && was_blank) {
-            return false;
-        }
-        was_blank = is_blank;
-    }
-    true
 }
 
 /// Measures what a line begins with: blanks, a quotation's `> `, a list item's `- `, or a label with two blanks or more behind it (`Due:     `).
@@ -119,6 +156,18 @@ fn indent(head: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn html_reads_as_text_without_markup_and_with_its_links() {
+        let html = "<html><head><title>T</title><style>p { }</style></head><body class=\"x\"><div style=\"display:none;\">preview</div>\
+                    <!--[if mso]><table><tr><td>x</td></tr></table><![endif]--><p>Dear\n  <strong>A &amp; B</strong>,</p><table><tr><td>Due</td><td>today</td></tr>\
+                    <tr><td><a href=\"https://portal.example/?a=1&amp;b=2\">Open lead</a></td></tr></table>\
+                    <a href=\"mailto:kim@a.example\">kim@a.example</a><br>1 &lt; 2</body></html>";
+        assert_eq!(
+            of_html(html),
+            "Dear A & B,\n\nDue today\nOpen lead: https://portal.example/?a=1&b=2\n\nkim@a.example\n1 < 2\n"
+        );
+    }
 
     #[test]
     fn long_lines_wrap_under_what_they_continue_and_links_stay_whole() {

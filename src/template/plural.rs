@@ -105,10 +105,13 @@ mod tests {
         engine.render("t", &context).unwrap()
     }
 
+    /// A form, and numbers that take it.
+    type Forms = &'static [(&'static str, &'static [i64])];
+
     /// The samples that CLDR gives with its rules (plurals.xml, integers).
     #[test]
     fn numbers_take_the_form_that_cldr_says() {
-        let cases: [(&str, &[(&str, &[i64])]); 12] = [
+        let cases: [(&str, Forms); 12] = [
             ("en", &[("one", &[1]), ("other", &[0, 2, 11, 101, 1_000_000])]),
             ("de-AT", &[("one", &[1]), ("other", &[0, 2, 21])]),
             (

@@ -1,6 +1,8 @@
 //! Renders one mail, and says where in which file it could not.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use tera::{Context, ErrorKind};
 
@@ -11,10 +13,20 @@ use crate::template::lex::Place;
 use crate::template::load::Set;
 use crate::template::near::hint;
 use crate::template::view::View;
-use crate::template::{clean, filters, plain};
+use crate::template::{clean, contract, filters, plain};
 
 /// What a part has at most, but for long digests: the engine would begin with far less, and copy what it has again and again.
 const PART_BYTES: usize = 16 * 1024;
+
+/// Gmail shows 102 kB of a mail's HTML and hides the rest, and with it the footer and the link to unsubscribe. A list that would make a mail
+/// longer than this is shortened; the margin is for what is counted otherwise there.
+const HTML_BYTES_MAX: usize = 100_000;
+
+/// So many leads of a list are shown in full, the rest in short: who wants all of fifty cards opens the portal.
+pub(crate) const FULL_MAX: usize = 8;
+
+/// No mail says so much; a template that writes more is stopped.
+const PART_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A mail's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,50 +39,141 @@ pub struct Rendered {
     pub text: String,
     /// The language that it is in, as its folder is named.
     pub language: String,
+    /// How many of the view's `leads` it lists: fewer than there are where the mail would have become too long.
+    pub n_listed: usize,
+    /// Whether the plain text was made from the HTML, since its own template says nothing.
+    pub is_text_derived: bool,
 }
 
 impl Set {
-    /// Renders a mail in `language`, or where that is not there, in the one that [`Set::language_for`] takes instead.
+    /// Renders a mail in `language`, or where that is not there, in the one that [`Set::language_for`] takes instead. A mail that would be
+    /// longer than mailboxes show lists fewer leads in full, then fewer at all. A mail whose template for plain text says nothing gets what its
+    /// HTML says.
     ///
     /// # Errors
     /// A template prints what the view does not have, or its subject is empty: the template's fault, which the sample did not show.
     pub fn render(&self, kind: Kind, language: &str, view: &View) -> Result<Rendered, Error> {
         let name = self.language_for(&[language]);
-        let language = &self.languages[name];
-        let context = context(name, kind, view).map_err(|error| Error::from_flat(&error, &language.flat, ""))?;
-        let part = |part: &str| {
-            let file = format!("{kind}.{part}");
-            let mut written = Vec::with_capacity(PART_BYTES);
-            language
-                .engine
-                .render_to(&file, &context, &mut written)
-                .map_err(|error| Error::from_flat(&error, &language.flat, &file))?;
-            Ok(String::from_utf8(written).expect("templates and values are text"))
-        };
-        let subject = clean::one_line(&part("subject")?).into_owned();
-        if subject.is_empty() {
-            let file = language.origins[&format!("{kind}.subject")].to_string();
-            return Err(Error::EmptySubject { file, kind });
+        let (mut view, mut n_full) = (Cow::Borrowed(view), FULL_MAX);
+        loop {
+            let context = context(name, kind, &view, n_full);
+            let html = self.part(name, &format!("{kind}.html"), &context)?;
+            if html.len() > HTML_BYTES_MAX && shorten(kind, &mut view, &mut n_full, html.len()) {
+                continue;
+            }
+            let subject = clean::one_line(&self.part(name, &format!("{kind}.subject"), &context)?).into_owned();
+            if subject.is_empty() {
+                let file = self.languages[name].origins[&format!("{kind}.subject")].to_string();
+                return Err(Error::EmptySubject { file, kind });
+            }
+            let mut text = plain::tidy(&self.part(name, &format!("{kind}.txt"), &context)?);
+            let is_text_derived = text.is_empty();
+            if is_text_derived {
+                text = plain::of_html(&html);
+            }
+            return Ok(Rendered {
+                subject,
+                html,
+                text,
+                language: name.to_owned(),
+                n_listed: view.leads.len(),
+                is_text_derived,
+            });
         }
-        Ok(Rendered {
-            subject,
-            html: plain::compact(&part("html")?),
-            text: plain::tidy(&part("txt")?),
-            language: name.to_owned(),
-        })
+    }
+
+    fn part(&self, language: &str, file: &str, context: &Context) -> Result<String, Error> {
+        let language = &self.languages[language];
+        let mut written = Bounded(Vec::with_capacity(PART_BYTES));
+        let rendered = language.engine.render_to(file, context, &mut written);
+        if written.0.len() >= PART_BYTES_MAX {
+            return Err(Error::Template {
+                place: file.to_owned(),
+                message: format!("writes more than {} MiB, which no mail says", PART_BYTES_MAX / 1024 / 1024),
+            });
+        }
+        rendered.map_err(|error| Error::from_flat(&error, &language.flat, file))?;
+        Ok(String::from_utf8(written.0).expect("templates and values are text"))
     }
 }
 
-/// Returns what a template sees: the view's fields, and `language`, `direction` with its sides, and `kind`.
-fn context(language: &str, kind: Kind, view: &View) -> Result<Context, tera::Error> {
-    let mut context = Context::from_serialize(view)?;
-    context.insert("language", language);
+/// Makes a list shorter whose mail has `n_bytes` of HTML: first what is shown in full, then what is listed. Tells whether there was anything
+/// to shorten.
+fn shorten(kind: Kind, view: &mut Cow<'_, View>, n_full: &mut usize, n_bytes: usize) -> bool {
+    if *n_full > 0 && matches!(kind, Kind::Digest | Kind::Reminder) {
+        *n_full /= 2;
+        return true;
+    }
+    let n_listed = view.leads.len();
+    if n_listed <= 1 {
+        return false;
+    }
+    let view = view.to_mut();
+    let fits = n_listed * HTML_BYTES_MAX / n_bytes;
+    view.leads.truncate(fits.clamp(1, n_listed - 1));
+    view.n_listed = view.leads.len();
+    view.n_more = view.n_leads.saturating_sub(view.n_listed);
+    view.has_attachment = kind == Kind::Digest;
+    true
+}
+
+/// What is written, up to a bound.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > PART_BYTES_MAX {
+            self.0.resize(PART_BYTES_MAX, b' ');
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns what a template sees: what its contract names of the view, and what is so for each mail in that language. Nothing else, since a
+/// name is looked up among all that are there.
+fn context(language: &str, kind: Kind, view: &View, n_full: usize) -> Context {
+    let mut context = Context::new();
     let (direction, start_side, end_side) = direction(language);
-    context.insert("direction", direction);
-    context.insert("start_side", start_side);
-    context.insert("end_side", end_side);
-    context.insert("kind", kind.as_str());
-    Ok(context)
+    for variable in contract::of_mail(kind) {
+        let name = variable.name;
+        match name {
+            "language" => context.insert(name, language),
+            "direction" => context.insert(name, direction),
+            "start_side" => context.insert(name, start_side),
+            "end_side" => context.insert(name, end_side),
+            "kind" => context.insert(name, kind.as_str()),
+            "n_full" => context.insert(name, &n_full),
+            "portal" => context.insert(name, &view.portal),
+            "recipient" => context.insert(name, &view.recipient),
+            "partner" => context.insert(name, &view.partner),
+            "lead" => context.insert(name, &view.lead),
+            "leads" => context.insert(name, &view.leads),
+            "mailed" => context.insert(name, &view.mailed),
+            "n_leads" => context.insert(name, &view.n_leads),
+            "n_urgent" => context.insert(name, &view.n_urgent),
+            "n_listed" => context.insert(name, &view.n_listed),
+            "n_more" => context.insert(name, &view.n_more),
+            "has_attachment" => context.insert(name, &view.has_attachment),
+            "unsubscribe_url" => insert_text(&mut context, name, view.unsubscribe_url.as_deref().map(clean::without_blanks)),
+            "forwarded_by" => insert_text(&mut context, name, view.forwarded_by.as_deref().map(clean::one_line)),
+            // The contract's test finds a name that is missing here.
+            _ => {}
+        }
+    }
+    context
+}
+
+/// Hands over text of which something is left; what is missing is not there.
+fn insert_text(context: &mut Context, name: &'static str, text: Option<Cow<'_, str>>) {
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        context.insert(name, &text);
+    }
 }
 
 /// Returns the direction in which a language is written, and where its lines begin and end.
@@ -159,7 +262,7 @@ fn read(error: &tera::Error) -> (String, Option<At>, String) {
 fn with_hint<'a>(message: String, files: impl Iterator<Item = &'a str>) -> String {
     let name = message.split('"').nth(1).unwrap_or_default();
     let hint = if message.starts_with("unknown filter") {
-        hint(name, filters::KNOWN)
+        hint(name, filters::names())
     } else if message.starts_with("unknown template") || message.starts_with("extends ") {
         hint(name, files)
     } else {
@@ -211,8 +314,21 @@ mod tests {
             }
         }
         for kind in [Kind::Lead, Kind::Digest] {
-            let mail = set.render(kind, "en", &samples(kind, "en")[1]).unwrap();
+            let mail = set.render(kind, "en", &samples(kind, "en")[1].view).unwrap();
             insta::assert_snapshot!(format!("en-{kind}-bare"), format!("{}\n\n{}", mail.subject, mail.text));
+        }
+    }
+
+    #[test]
+    fn a_template_sees_each_name_of_its_contract() {
+        for kind in KINDS {
+            let mut view = sample(kind, "en");
+            view.unsubscribe_url = Some("https://portal.example/u/x".to_owned());
+            view.forwarded_by = Some("kim@fabrikam.example".to_owned());
+            let context = context("en", kind, &view, FULL_MAX);
+            for variable in contract::of_mail(kind) {
+                assert!(context.contains_key(variable.name), "{kind}: {}", variable.name);
+            }
         }
     }
 
@@ -234,7 +350,20 @@ mod tests {
                 "Identität hinter einem Lead ist nicht überprüft",
             ),
         ] {
-            for (kind, view) in KINDS.into_iter().flat_map(|kind| samples(kind, language).map(|view| (kind, view))) {
+            // Those whose words stand in a mail as they are: not cut, not escaped.
+            let plain = |kind| {
+                let all = samples(kind, language).into_iter();
+                let mut views: Vec<View> = all
+                    .filter(|one| ["full", "empty", "cooled"].contains(&one.name))
+                    .map(|one| one.view)
+                    .collect();
+                let mut long = views[0].clone();
+                long.leads = long.leads.iter().cloned().cycle().take(30).collect();
+                long.n_listed = long.leads.len();
+                views.push(long);
+                views.into_iter().map(move |view| (kind, view))
+            };
+            for (kind, view) in KINDS.into_iter().flat_map(plain) {
                 let mail = set.render(kind, language, &view).unwrap();
                 // Wrapped text is compared with its lines joined.
                 let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -374,6 +503,43 @@ mod tests {
         (view.n_leads, view.n_listed, view.n_more) = (144, 100, 44);
         let mail = render(Kind::Digest, "de", &view);
         assert!(mail.html.len() < 100_000, "{} bytes", mail.html.len());
+        assert_eq!(mail.n_listed, 100, "ordinary leads are all listed");
+        // With names that fill their lines a hundred do not fit: the rest is counted, and in the CSV.
+        for lead in &mut view.leads {
+            lead.customer = "Vereinigte \"Norddeutsche\" & Co. ".repeat(6);
+            lead.deal = Some("Einführung <einer> Auftragssteuerung ".repeat(5));
+        }
+        (view.n_leads, view.n_listed, view.n_more, view.has_attachment) = (100, 100, 0, false);
+        let mail = render(Kind::Digest, "de", &view);
+        assert!(
+            mail.html.len() <= 100_000 && mail.n_listed < 100,
+            "{} bytes, {}",
+            mail.html.len(),
+            mail.n_listed
+        );
+        let n_more = 100 - mail.n_listed;
+        for body in [&mail.html, &mail.text.replace('\n', " ")] {
+            assert!(
+                body.contains(&format!("die ersten {}; {n_more} weitere Leads", mail.n_listed)),
+                "{body}"
+            );
+            assert!(body.contains("CSV-Datei enthält alle 100"), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_never_comes_to_an_end_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let loops = format!(
+            "{{% for a in leads %}}{{% for b in leads %}}{}{{% endfor %}}{{% endfor %}}",
+            "x".repeat(500)
+        );
+        std::fs::write(folder.path().join("digest.txt"), loops).unwrap();
+        let set = Set::load_all(Some(folder.path())).unwrap().0;
+        let mut view = sample(Kind::Digest, "en");
+        view.leads = view.leads.iter().cloned().cycle().take(100).collect();
+        let error = set.render(Kind::Digest, "en", &view).unwrap_err().to_string();
+        assert_eq!(error, "digest.txt: writes more than 4 MiB, which no mail says");
     }
 
     #[test]

@@ -69,12 +69,20 @@ pub fn sample(kind: Kind, language: &str) -> View {
     view
 }
 
-/// Returns the views that each template must render: [`sample`], one as bare as a record may be, one long enough for the short form, and
-/// one that has cooled.
-pub(crate) fn samples(kind: Kind, language: &str) -> [View; 4] {
+/// A view to try templates with.
+pub struct Sample {
+    /// `full`, `empty`, `longest`, `cooled`, `hostile` or `right-to-left`.
+    pub name: &'static str,
+    /// What it says.
+    pub view: View,
+}
+
+/// Returns the views that each template must render: [`sample`], one as bare as a record may be, one whose lists and texts are as long as they
+/// become, one that has cooled, one whose words are chosen to break out of where they stand, and one in Hebrew and Arabic.
+pub fn samples(kind: Kind, language: &str) -> [Sample; 6] {
     let leads = Leads { language };
     let full = sample(kind, language);
-    let mut bare = View {
+    let bare = View {
         recipient: Recipient {
             name: None,
             ..full.recipient.clone()
@@ -85,22 +93,54 @@ pub(crate) fn samples(kind: Kind, language: &str) -> [View; 4] {
         has_attachment: false,
         ..full.clone()
     };
-    let (mut long, mut cool) = (full.clone(), full.clone());
-    if full.lead.is_some() {
-        bare.lead = Some(leads.plain());
-        cool.lead = Some(leads.cooled());
-        cool.forwarded_by = Some("kim@fabrikam.example".to_owned());
-    }
-    if !full.leads.is_empty() {
-        bare.leads = vec![leads.plain()];
-        (bare.n_leads, bare.n_urgent, bare.n_listed, bare.n_more) = (1, 0, 1, 0);
-        long.leads = full.leads.iter().cloned().cycle().take(30).collect();
-        (long.n_leads, long.n_listed, long.n_more, long.has_attachment) = (31, 30, 1, false);
-        cool.leads = vec![leads.cooled()];
-        (cool.n_leads, cool.n_urgent, cool.n_listed, cool.n_more) = (1, 0, 1, 0);
-    }
-    [full, bare, long, cool]
+    let cooled = View {
+        forwarded_by: (kind == Kind::Lead).then(|| "kim@fabrikam.example".to_owned()),
+        ..full.clone()
+    };
+    let named = |name: &str| View {
+        recipient: Recipient {
+            name: Some(name.to_owned()),
+            ..full.recipient.clone()
+        },
+        ..full.clone()
+    };
+    let (hostile, hebrew) = (leads.hostile(), leads.right_to_left());
+    [
+        ("full", full.clone()),
+        ("empty", with_leads(kind, bare, 1, |_| leads.plain())),
+        ("longest", with_leads(kind, full.clone(), 30, |_| leads.longest())),
+        ("cooled", with_leads(kind, cooled, 1, |_| leads.cooled())),
+        ("hostile", with_leads(kind, named(HOSTILE), 10, |_| hostile.clone())),
+        ("right-to-left", with_leads(kind, named("נועה כהן"), 2, |_| hebrew.clone())),
+    ]
+    .map(|(name, view)| Sample { name, view })
 }
+
+/// Puts leads into a view, where mails of that kind have them; those that they are told of when it is over lose what is hidden then.
+fn with_leads(kind: Kind, mut view: View, n: usize, lead: impl Fn(usize) -> LeadView) -> View {
+    let lead = |n| match kind {
+        Kind::Expiry => expired(lead(n)),
+        Kind::Decline => LeadView {
+            contact: None,
+            notes: None,
+            ..lead(n)
+        },
+        Kind::Lead | Kind::Digest | Kind::Reminder => lead(n),
+    };
+    match kind {
+        Kind::Lead | Kind::Decline => view.lead = Some(lead(0)),
+        Kind::Digest | Kind::Reminder | Kind::Expiry => {
+            view.leads = (0..n).map(lead).collect();
+            let n_urgent = view.leads.iter().filter(|lead| lead.urgency == Some("urgent")).count();
+            (view.n_leads, view.n_listed, view.n_more, view.n_urgent) = (n, n, 0, n_urgent);
+            view.has_attachment = false;
+        }
+    }
+    view
+}
+
+/// Words of a stranger that would be markup, a tag of a template, another line of a header, or the other way round.
+const HOSTILE: &str = "</td></table><script>alert(1)</script>{{ portal.name }}{% raw %}\"'&\r\nBcc: x@evil.example\u{202E}gpj.exe\u{0}";
 
 fn portal() -> Portal {
     Portal {
@@ -190,6 +230,63 @@ impl Leads<'_> {
             is_spam: true,
             source: Some("AzurePortal".to_owned()),
             call_to_action: Some("TestDrive".to_owned()),
+            ..self.urgent()
+        }
+    }
+
+    /// Every text as long as it is let in, in words that do not break.
+    fn longest(&self) -> LeadView {
+        let long = || Some("Donaudampfschifffahrtsgesellschaft".repeat(6));
+        LeadView {
+            id: "f".repeat(64),
+            customer: "Vereinigte Norddeutsche Maschinenbau und Anlagentechnik ".repeat(4),
+            deal: long(),
+            partner: long(),
+            link: format!("https://portal.example/leads/{}?tab=marketplace&view=details", "f".repeat(64)),
+            contact: Some(ContactView {
+                name: long(),
+                email: Some(format!("{}@{}.example", "a".repeat(64), "b".repeat(60))),
+                phone: Some("+49 30 901820 ".repeat(4)),
+            }),
+            notes: Some("We would like to move all of it, as soon as possible & without a break. ".repeat(100)),
+            value: Some("123456789012345.67 EUR".to_owned()),
+            is_spam: true,
+            answers: Some(answers()),
+            ..self.urgent()
+        }
+    }
+
+    fn hostile(&self) -> LeadView {
+        let some = || Some(HOSTILE.to_owned());
+        LeadView {
+            customer: HOSTILE.to_owned(),
+            deal: some(),
+            partner: some(),
+            contact: Some(ContactView {
+                name: some(),
+                email: Some("a@b.example?bcc=c@d.example\"><script>".to_owned()),
+                phone: Some("+49 30 1;phone-context=\"><script>".to_owned()),
+            }),
+            notes: Some(format!("{HOSTILE}\nOpen lead:       https://evil.example/")),
+            country: some(),
+            source: some(),
+            call_to_action: some(),
+            value: some(),
+            ..self.urgent()
+        }
+    }
+
+    fn right_to_left(&self) -> LeadView {
+        LeadView {
+            customer: "חברת הדוגמה בע\"מ (Contoso)".to_owned(),
+            deal: Some("מעבר לענן של 40 סניפים".to_owned()),
+            partner: Some("شركة المثال".to_owned()),
+            contact: Some(ContactView {
+                name: Some("نورة القحطاني".to_owned()),
+                email: Some("noura@contoso.example".to_owned()),
+                phone: Some("+972 3-123-4567".to_owned()),
+            }),
+            notes: Some("אנחנו מחפשים שותף ליד תל אביב.\nPlease call in the morning.".to_owned()),
             ..self.urgent()
         }
     }

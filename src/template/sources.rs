@@ -187,3 +187,25 @@ fn as_language(name: &str) -> Option<String> {
     let is_subtag = |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
     (parts.next().is_some_and(is_primary) && parts.all(is_subtag)).then_some(tag)
 }
+
+/// Returns a number that changes when a file of the folder does: name, size, and when it was written. An unreadable folder has one as well.
+pub fn fingerprint(folder: Option<&Path>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    let mut folders: Vec<PathBuf> = folder.map(Path::to_owned).into_iter().collect();
+    let is_top = |path: &Path| folder == Some(path);
+    while let Some(path) = folders.pop() {
+        for (name, entry) in entries(&path).unwrap_or_default() {
+            let Ok(about) = std::fs::metadata(&entry) else { continue };
+            if about.is_dir() {
+                // Languages are the only folders that are read.
+                if is_top(&path) {
+                    folders.push(entry);
+                }
+                continue;
+            }
+            (path.as_os_str(), name, about.len(), about.modified().ok()).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}

@@ -41,6 +41,9 @@ const TESTS: [&str; 17] = [
 /// What `loop` offers.
 const LOOP: [&str; 5] = ["index", "index0", "first", "last", "length"];
 
+/// Loops inside one another: a list of a hundred leads gone through once for each of them is as much as a mail may take its time for.
+const LOOPS_MAX: usize = 2;
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
 enum Thing {
@@ -142,7 +145,13 @@ impl Check<'_> {
             Some("if" | "elif") => _ = self.expression(tag, 1),
             Some("for") => self.begin_for(tag),
             Some("endfor") => _ = self.scopes.pop(),
-            Some("set" | "set_global") => self.set(tag),
+            Some("set") => self.set(tag),
+            // A loop that doubles a text a hundred times would take all memory there is; what is set inside a loop ends with it.
+            Some("set_global") => {
+                let found = "\"set_global\" is not known here; {% set %} holds to the end of the loop, or of the mail, that it stands in"
+                    .to_owned();
+                self.fault(place.clone(), found);
+            }
             Some("filter") => _ = self.filter_at(tag, 1),
             Some("else" | "endif" | "endset" | "endfilter" | "break" | "continue") => {}
             _ => {
@@ -157,6 +166,11 @@ impl Check<'_> {
         let Some(at_in) = (1..tag.words.len()).find(|n| tag.name(*n) == Some("in")) else {
             return;
         };
+        // The first scope is the mail's.
+        if self.scopes.len() > LOOPS_MAX {
+            let found = format!("loops stand at most {LOOPS_MAX} deep inside one another, so that no mail takes for ever");
+            self.fault(tag.place.clone(), found);
+        }
         let (thing, end) = self.expression(tag, at_in + 1);
         let thing = match thing {
             Some(Thing::Known(Holds::List(fields))) => Thing::Known(Holds::Fields(fields)),
@@ -233,8 +247,11 @@ impl Check<'_> {
     }
 
     fn filter_at(&mut self, tag: Tag<'_>, n: usize) -> usize {
-        if let Some(name) = tag.name(n).filter(|name| !filters::KNOWN.contains(name)) {
-            self.fault(tag.place_of(n), format!("unknown filter \"{name}\"{}", hint(name, filters::KNOWN)));
+        if let Some(name) = tag.name(n).filter(|name| !filters::names().any(|known| known == *name)) {
+            self.fault(
+                tag.place_of(n),
+                format!("unknown filter \"{name}\"{}", hint(name, filters::names())),
+            );
         }
         n + 1
     }

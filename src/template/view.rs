@@ -39,7 +39,7 @@ pub struct View {
     pub n_listed: usize,
     /// How many are not listed: `n_leads - n_listed`.
     pub n_more: usize,
-    /// Whether a CSV of all leads is attached ([`super::digest_csv`]).
+    /// digest: whether a CSV of all leads is attached ([`super::digest_csv`]); true as well where rendering lists fewer than it was given.
     pub has_attachment: bool,
     /// Where the receiver unsubscribes; `None` for transactional mail (`R-OPTOUT`).
     #[serde(serialize_with = "clean::maybe_link", skip_serializing_if = "clean::is_nothing")]
