@@ -259,6 +259,7 @@ async fn apply(
         code: recipient.code(),
         outcome: class.as_str().to_owned(),
         detail: format!("{what}{suppressed}"),
+        templates: None,
     };
     insert_attempts(tx, &[attempt]).await?;
     let followed = followed(delivery, &next, event);

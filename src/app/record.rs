@@ -3,6 +3,7 @@
 //! What an event makes of a delivery is `outbox::delivery::next`; this file carries it out.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use tracing::Instrument;
 
@@ -42,6 +43,8 @@ pub struct Tried {
     pub jitter: f64,
     /// When the lead came in that is mailed singly; for the time that it took.
     pub arrived_at: Option<Timestamp>,
+    /// The templates that wrote the mail; `None` where none was written.
+    pub templates: Option<Arc<str>>,
 }
 
 /// What the other side did.
@@ -265,6 +268,7 @@ fn attempt(one: &Tried, state: State) -> Option<Attempt> {
         code,
         outcome: state.as_str().to_owned(),
         detail: reason(&one.result),
+        templates: one.templates.as_deref().map(str::to_owned),
     })
 }
 
@@ -378,6 +382,7 @@ pub async fn settle_late(
                     code: Some(reply.code),
                     outcome: State::Sent.as_str().to_owned(),
                     detail: why,
+                    templates: None,
                 });
             }
             State::Sending => early.push((*id, relay.clone(), reply.clone())),

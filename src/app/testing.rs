@@ -299,6 +299,7 @@ pub(crate) fn tried(now: &str, letter: &Letter, result: TryResult) -> Tried {
         relay: "relay.example:25".into(),
         result,
         arrived_at: None,
+        templates: None,
         jitter: 0.5,
     }
 }

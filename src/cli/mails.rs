@@ -126,6 +126,9 @@ fn page(mail: &Mail, message_id: &str) -> String {
             attempt.outcome,
             attempt.detail
         ));
+        if let Some(templates) = &attempt.templates {
+            page.detail(format_args!("written from the templates {templates}"));
+        }
     }
     page.end()
 }

@@ -295,7 +295,7 @@ impl Shared {
         } else {
             TryResult::Released
         };
-        self.tell(letter.delivery, None, at, String::new(), result);
+        self.tell(letter.delivery, None, None, at, String::new(), result);
         None
     }
 
@@ -303,6 +303,7 @@ impl Shared {
     /// Returns the letter where this line cannot be opened and others are.
     async fn hand_over(&self, line: &mut Line, this: Ready, next: Option<&Ready>) -> Option<(Letter, Arc<Composer>)> {
         let at = self.clock.now();
+        let templates = this.composer.templates().digest();
         let may_go = self.may_begin() || (line.is_asked() && self.alive.holds());
         let (relay, result) = if may_go {
             match line.send(this.mail, next.map(|next| &next.mail)).await {
@@ -315,7 +316,7 @@ impl Shared {
             }
             (String::new(), TryResult::Released)
         };
-        self.tell(this.letter.delivery, this.arrived_at, at, relay, result);
+        self.tell(this.letter.delivery, this.arrived_at, Some(templates), at, relay, result);
         None
     }
 
@@ -336,10 +337,18 @@ impl Shared {
     }
 
     fn give_back(&self, delivery: Delivery) {
-        self.tell(delivery, None, self.clock.now(), String::new(), TryResult::Released);
+        self.tell(delivery, None, None, self.clock.now(), String::new(), TryResult::Released);
     }
 
-    fn tell(&self, delivery: Delivery, arrived_at: Option<Timestamp>, at: Timestamp, relay: String, result: TryResult) {
+    fn tell(
+        &self,
+        delivery: Delivery,
+        arrived_at: Option<Timestamp>,
+        templates: Option<Arc<str>>,
+        at: Timestamp,
+        relay: String,
+        result: TryResult,
+    ) {
         let jitter = jitter_of(delivery.id, delivery.attempt);
         let mut back = lock(&self.back);
         back.tried.push(Tried {
@@ -349,6 +358,7 @@ impl Shared {
             result,
             jitter,
             arrived_at,
+            templates,
         });
         if back.tried.len() >= back.n_wanted {
             back.n_wanted = usize::MAX;

@@ -25,6 +25,8 @@ pub struct Attempt {
     pub outcome: String,
     /// The reply's text.
     pub detail: String,
+    /// The templates that wrote the mail, by their digest; `None` where it was not written for this.
+    pub templates: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -36,13 +38,14 @@ struct AttemptRow {
     code: Option<i64>,
     outcome: String,
     detail: String,
+    templates: Option<String>,
 }
-row!(AttemptRow: delivery_id, at, relay, stage, code, outcome, detail);
+row!(AttemptRow: delivery_id, at, relay, stage, code, outcome, detail, templates);
 
 const INSERT: Sql = sql!("attempts.insert":
-    "insert into attempt (delivery_id, at, relay, stage, code, outcome, detail)
-select r.delivery_id, r.at, r.relay, r.stage, r.code, r.outcome, r.detail
-from " (delivery_id bigint, at bigint, relay text, stage text, code bigint, outcome text, detail text) " where true");
+    "insert into attempt (delivery_id, at, relay, stage, code, outcome, detail, templates)
+select r.delivery_id, r.at, r.relay, r.stage, r.code, r.outcome, r.detail, r.templates
+from " (delivery_id bigint, at bigint, relay text, stage text, code bigint, outcome text, detail text, templates text) " where true");
 
 /// Writes down attempts.
 pub async fn insert_attempts(tx: &mut Tx, attempts: &[Attempt]) -> Result<(), Error> {
@@ -59,6 +62,7 @@ pub async fn insert_attempts(tx: &mut Tx, attempts: &[Attempt]) -> Result<(), Er
             code: attempt.code.map(i64::from),
             outcome: attempt.outcome.clone(),
             detail: attempt.detail.clone(),
+            templates: attempt.templates.clone(),
         })
         .collect();
     tx.execute(&INSERT, args![rows(&written)]).await?;
@@ -66,7 +70,7 @@ pub async fn insert_attempts(tx: &mut Tx, attempts: &[Attempt]) -> Result<(), Er
 }
 
 const OF_DELIVERIES: Sql = sql!("attempts.of_deliveries":
-    "select delivery_id, at, relay, stage, code, outcome, detail from attempt where delivery_id in (select r.id from " (id bigint) ") order by delivery_id, id");
+    "select delivery_id, at, relay, stage, code, outcome, detail, templates from attempt where delivery_id in (select r.id from " (id bigint) ") order by delivery_id, id");
 
 /// Lists the attempts of deliveries, oldest first.
 pub async fn list_attempts(tx: &mut Tx, deliveries: &[i64]) -> Result<Vec<Attempt>, Error> {
@@ -81,6 +85,7 @@ pub async fn list_attempts(tx: &mut Tx, deliveries: &[i64]) -> Result<Vec<Attemp
             code: row.code.and_then(|code| u16::try_from(code).ok()),
             outcome: row.outcome,
             detail: row.detail,
+            templates: row.templates,
         })
         .collect())
 }

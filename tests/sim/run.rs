@@ -1166,6 +1166,7 @@ fn tried(now: Timestamp, letter: &Letter, result: TryResult, jitter: f64) -> Tri
         relay: "relay.example:25".into(),
         result,
         arrived_at: None,
+        templates: None,
         jitter,
     }
 }

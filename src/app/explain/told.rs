@@ -96,6 +96,9 @@ pub struct Try {
     pub outcome: String,
     /// The reply's text.
     pub detail: String,
+    /// The templates that wrote the mail: by the digest that `posthorn template check` shows, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub templates: Option<String>,
 }
 
 /// Reads the deliveries of notices; of gathered kinds only those that name `lead`.
@@ -184,6 +187,7 @@ impl From<Attempt> for Try {
             code: attempt.code,
             outcome: attempt.outcome,
             detail: attempt.detail,
+            templates: attempt.templates,
         }
     }
 }

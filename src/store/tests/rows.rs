@@ -21,6 +21,7 @@ fn few_rows_and_many_are_stored_as_they_are_and_in_their_order() {
                     code: (n % 2 == 0).then_some(250),
                     outcome: "sent".into(),
                     detail: format!("{n}: \"Grüße\"\\\n\u{1f}新 $2, ? 'x'"),
+                    templates: (n % 3 == 0).then(|| "3f2a9c01b4de".into()),
                 })
                 .collect();
             let mut tx = store.begin().await.expect("a transaction");
