@@ -34,6 +34,7 @@ pub mod request_key;
 pub mod resolve;
 pub mod resource;
 pub mod roster;
+pub mod specimen;
 pub mod status;
 pub mod suppress;
 pub mod suppressions;

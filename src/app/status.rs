@@ -68,6 +68,9 @@ pub struct Status {
     pub waiting: i64,
     /// The relays, in the order in which they are asked, as each worker finds them, or found them when it ended.
     pub relays: Vec<Relay>,
+    /// What is wrong with the templates in `templates.dir`; while that is so, mails are written from those that were in force before, if
+    /// `serve` had any. For whoever has templates to look at: this room has none.
+    pub template_fault: Option<String>,
 }
 
 /// A relay, as a worker finds it.
@@ -194,6 +197,7 @@ pub async fn status(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &
         items_to_post: items::count_waiting(&mut tx).await?,
         waiting: relays::count_waiting(&mut tx).await?,
         relays: list_relays(&mut tx, now, &live, rules).await?,
+        template_fault: None,
         deliveries,
         notices,
     })

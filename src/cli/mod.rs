@@ -26,6 +26,7 @@ mod mails;
 mod page;
 mod partners;
 mod rejected;
+mod reload;
 mod report;
 mod roster;
 mod run;
@@ -152,9 +153,11 @@ fn dispatch(command: Command, ctx: &Context) -> LocalBoxFuture<'_, Result<Exit, 
         Command::Bounces(Bounces::Show(args)) => begin(args, ctx, bounces::show),
         Command::Actions(Actions::List(args)) => begin(args, ctx, actions::list),
         Command::Template(Template::List(args)) => Box::pin(ready(template::list(&args, ctx))),
-        Command::Template(Template::Check(args)) => Box::pin(ready(template::check(&args, ctx))),
+        Command::Template(Template::Check(args)) => begin(args, ctx, template::check),
         Command::Template(Template::Vars(args)) => Box::pin(ready(template::vars(&args, ctx))),
-        Command::Template(Template::Preview(args)) => Box::pin(ready(template::preview(&args, ctx))),
+        Command::Template(Template::Preview(args)) => begin(args, ctx, template::preview::preview),
+        Command::Template(Template::Diff(args)) => begin(args, ctx, template::diff::diff),
+        Command::Template(Template::SendTest(args)) => begin(args, ctx, template::send::send_test),
         Command::Template(Template::ExportDefaults(args)) => Box::pin(ready(template::export_defaults(&args, ctx))),
         Command::Migrate(args) => begin(args, ctx, run::migrate),
         Command::Config(Config::Check(args)) => Box::pin(ready(config::check(&args, ctx))),

@@ -181,7 +181,8 @@ impl Output {
         }
     }
 
-    fn flush(&self) {
+    /// Writes what is held back to its reader now: for a command that goes on.
+    pub fn flush(&self) {
         let mut sink = self.sink();
         if sink.fault.is_none() {
             sink.fault = sink.out.flush().err();

@@ -16,6 +16,7 @@ use crate::app::{self, Rules, database, links};
 use crate::cli::args::setup::Serve;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::reload::TemplateWatch;
 use crate::cli::session::{Session, fresh_key};
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::bounce::Inbox;
@@ -38,7 +39,7 @@ const POLL: Duration = Duration::from_millis(500);
 const FIRST_AUDIT: Duration = Duration::from_secs(60);
 /// How often it does then. A million leads take some twenty seconds of one reader.
 const AUDIT_EVERY: Duration = Duration::from_secs(3600);
-/// How often `serve` looks into the Maildir that bounces come to: they take minutes on their way.
+/// How often `serve` looks into the Maildir that bounces come to, which take minutes on their way, and whether templates have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often it forgets what was kept for long enough, which is days.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
@@ -58,10 +59,12 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     let session = Session::open_to_send(ctx).await?;
     let lease = Lease::begin(&session.store, settings.database.url.expose(), &settings.worker).await?;
     let key = session.identity.message_id_key.clone();
+    let templates = TemplateWatch::new(settings.templates.dir.as_deref());
     let current = Current {
         rules: Arc::new(session.rules.clone()),
         composer: Arc::new(Composer::new(settings, &key)?),
         doors: Arc::new(Doors::new(&settings.http)),
+        template_fault: None,
     };
     database::apply_settings(&session.store, ctx.now(), &current.rules).await?;
     let stop = CancellationToken::new();
@@ -147,7 +150,18 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     ));
     tasks.spawn(run_posts(pace, posts));
     let config = ctx.loaded.file().map(PathBuf::from);
-    let ended = watch_signals(signals, &session.store, ctx.clock, settings, config, key, &reloaded, &mut tasks).await;
+    let ended = watch_signals(
+        signals,
+        &session.store,
+        ctx.clock,
+        settings,
+        config,
+        key,
+        templates,
+        &reloaded,
+        &mut tasks,
+    )
+    .await;
     _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
     let mut answer = ended;
@@ -194,16 +208,25 @@ async fn watch_signals(
     started_with: &Settings,
     config: Option<PathBuf>,
     key: Vec<u8>,
+    mut templates: TemplateWatch,
     reloaded: &watch::Sender<Current>,
     tasks: &mut JoinSet<Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let mut watchdog = tokio::time::interval(watchdog_interval());
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // Each of these may be dropped at its await: nothing is lost with it.
         tokio::select! {
             _ = signals.term.recv() => return Ok(()),
             _ = signals.int.recv() => return Ok(()),
-            _ = signals.hup.recv() => reload(store, clock, started_with, config.as_deref(), &key, reloaded).await,
+            _ = signals.hup.recv() => {
+                if let Some(loaded) = reload(store, clock, started_with, config.as_deref(), &key, reloaded).await {
+                    templates = loaded;
+                }
+            }
+            // Only the tick is dropped: a look that was begun goes on to its end.
+            _ = look.tick() => templates.look(&key, reloaded).await,
             _ = watchdog.tick() => { _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]); }
             Some(done) = tasks.join_next() => return joined(done),
         }
@@ -223,12 +246,12 @@ async fn reload(
     config: Option<&std::path::Path>,
     key: &[u8],
     reloaded: &watch::Sender<Current>,
-) {
+) -> Option<TemplateWatch> {
     let settings = match settings::load(config) {
         Ok(loaded) => loaded.settings,
         Err(error) => {
             tracing::error!("configuration not reloaded, the old one stays in force: {error}");
-            return;
+            return None;
         }
     };
     if settings.mode != started_with.mode
@@ -237,28 +260,36 @@ async fn reload(
         || settings.worker.in_doubt != started_with.worker.in_doubt
     {
         tracing::error!("configuration not reloaded: mode, database, transport and worker.in_doubt need a restart");
-        return;
+        return None;
     }
+    let templates = TemplateWatch::new(settings.templates.dir.as_deref());
     let composer = match Composer::new(&settings, key) {
         Ok(composer) => Arc::new(composer),
         Err(error) => {
             tracing::error!("configuration not reloaded, the old one stays in force: {error}");
-            return;
+            return None;
         }
     };
     let rules = Arc::new(Rules::from_settings(&settings));
     if let Err(error) = database::apply_settings(store, clock.now(), &rules).await {
         tracing::error!("configuration not reloaded: {error}");
-        return;
+        return None;
     }
     let doors = Arc::new(Doors::new(&settings.http));
-    reloaded.send_replace(Current { rules, composer, doors });
+    reloaded.send_replace(Current {
+        rules,
+        composer,
+        doors,
+        template_fault: None,
+    });
+    telemetry::templates_reloaded(None);
     let waiting = needs_restart(started_with, &settings);
     if waiting.is_empty() {
         tracing::info!("configuration reloaded");
     } else {
         tracing::warn!("configuration reloaded, but for {}: a restart takes them over", waiting.join(", "));
     }
+    Some(templates)
 }
 
 /// Names the settings that have changed and are read at the start only.

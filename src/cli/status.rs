@@ -11,6 +11,7 @@ use crate::cli::page::{Page, count};
 use crate::clock::wall_now;
 use crate::partner::Zone;
 use crate::store::{Missing, Store};
+use crate::template::Set;
 
 /// `status`
 pub(crate) async fn status(_: &setup::Status, ctx: &Context) -> Result<Exit, Failure> {
@@ -21,6 +22,16 @@ pub(crate) async fn status(_: &setup::Status, ctx: &Context) -> Result<Exit, Fai
     let configured = settings.mode.to_string();
     let status = ask(&store, ctx.now(), wall_now(), &rules, &configured).await;
     store.close().await;
+    let status = status.map(|status| Status {
+        // Looked at here and now: whether a worker uses them or still those from before, they want mending.
+        template_fault: settings
+            .templates
+            .dir
+            .as_deref()
+            .and_then(|dir| Set::load(Some(dir)).err())
+            .map(|fault| fault.to_string()),
+        ..status
+    });
     let fetches = settings.portal.resource_url.is_some();
     ctx.out
         .one(&status?, |status| page(status, &configured, rules.posts_items, fetches));
@@ -133,6 +144,11 @@ fn relay_in_words(relay: &Relay, all: &[Relay]) -> String {
 /// What somebody has to look at.
 fn needs(page: &mut Page, status: &Status, fetches: bool) {
     let mut needed = Vec::new();
+    if let Some(fault) = &status.template_fault {
+        needed.push(format!(
+            "the templates are wrong: {fault}; `posthorn template check` lists all that is, and a running `serve` writes from those before"
+        ));
+    }
     if status.in_doubt > 0 {
         needed.push(format!(
             "{} in doubt: `posthorn deliveries list --state in_doubt`",

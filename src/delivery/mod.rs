@@ -19,6 +19,7 @@ pub mod preview;
 mod relays;
 mod senders;
 pub mod signing;
+pub mod specimen;
 mod told;
 mod way;
 pub mod worker;

@@ -73,6 +73,8 @@ pub struct Current {
     pub composer: Arc<Composer>,
     /// Who may speak to `http.listen`.
     pub doors: Arc<Doors>,
+    /// Why the templates that have changed are not in force.
+    pub template_fault: Option<Arc<str>>,
 }
 
 /// What every handler has at hand.

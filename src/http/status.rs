@@ -26,5 +26,7 @@ async fn get(State(site): State<Site>, caller: Caller) -> Result<Json<Status>, P
     caller.may_read()?;
     caller.unlimited()?;
     let mode = site.settings.mode.to_string();
-    Ok(Json(status(&site.store, site.now(), wall_now(), &site.rules(), &mode).await?))
+    let mut status = status(&site.store, site.now(), wall_now(), &site.rules(), &mode).await?;
+    status.template_fault = site.current.borrow().template_fault.as_deref().map(str::to_owned);
+    Ok(Json(status))
 }

@@ -127,6 +127,12 @@ pub const METRICS: &[Metric] = &[
     ),
     metric(WAITING, Kind::Gauge, &[], "Mails that wait for a relay or for the pace."),
     metric(
+        TEMPLATES_REFUSED,
+        Kind::Gauge,
+        &[],
+        "1 while the templates that have changed are wrong and older ones stay in force, else 0.",
+    ),
+    metric(
         ORPHANS,
         Kind::Gauge,
         &[],
@@ -162,6 +168,7 @@ const RELAY_OPEN: &str = "posthorn_relay_circuit_open";
 const RELAY_TROUBLES: &str = "posthorn_relay_troubles_total";
 const RELAY_SENT: &str = "posthorn_relay_sent_today";
 const WAITING: &str = "posthorn_deliveries_waiting";
+const TEMPLATES_REFUSED: &str = "posthorn_templates_refused";
 const ORPHANS: &str = "posthorn_audit_orphans";
 const AUDITED: &str = "posthorn_audit_timestamp_seconds";
 const REQUESTS: &str = "posthorn_http_requests_total";
@@ -250,6 +257,11 @@ pub(super) fn bounce_taken_in(class: &str, state: &str) {
 /// Says whether a relay is left alone.
 pub(super) fn relay_rests(relay: &str, is_resting: bool) {
     SERIES.set(RELAY_OPEN, &[("relay", relay)], f64::from(u8::from(is_resting)));
+}
+
+/// Notes whether the templates that were looked at last are in force.
+pub(super) fn templates_reloaded(is_in_force: bool) {
+    SERIES.set(TEMPLATES_REFUSED, &[], f64::from(u8::from(!is_in_force)));
 }
 
 /// Counts an answer that speaks against a relay.

@@ -130,6 +130,15 @@ pub fn relay_asked_again(relay: &str) {
     tracing::info!(relay, "relay asked again");
 }
 
+/// Templates that had changed were taken over, or refused because of a fault.
+pub fn templates_reloaded(fault: Option<&str>) {
+    metrics::templates_reloaded(fault.is_none());
+    match fault {
+        None => tracing::info!("templates reloaded"),
+        Some(fault) => tracing::error!("templates not reloaded, the old ones stay in force: {fault}"),
+    }
+}
+
 /// A relay's hour or day is full.
 pub fn relay_full(relay: &str, until: crate::time::Timestamp) {
     tracing::info!(relay, %until, "relay full");

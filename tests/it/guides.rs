@@ -129,3 +129,26 @@ fn the_guide_to_sign_mail_leads_to_a_signed_mail_and_its_record() {
     assert!(out.contains(&format!("v=DKIM1; k=rsa; p={key}\n")), "{key} is not in\n{out}");
     assert_eq!(out.matches(&key).count(), 2, "{out}");
 }
+
+#[test]
+fn the_guide_to_templates_leads_to_words_looks_and_a_language_of_ones_own() {
+    let (out, folder) = run("templates.md");
+    for told in [
+        "lead\ten\tlead.mjml\tbuilt-in lead.mjml",
+        "Dear partner Kim Abercrombie,",
+        "Subject: A customer is waiting for you: Contoso Ltd",
+        "lead.contact.email",
+        "Subject: Dringende lead: Contoso Ltd",
+        "texts that it takes from another language: ",
+        "-Subject: Urgent lead: Contoso Ltd",
+        "+Subject: A customer is waiting for you: Contoso Ltd",
+        "exit code 3",
+    ] {
+        assert!(out.contains(told), "{told} is not in\n{out}");
+    }
+    assert_eq!(
+        fs::read_dir(folder.path().join("mail/new")).expect("mails").count(),
+        1,
+        "the one that was sent: {out}"
+    );
+}

@@ -30,3 +30,4 @@ mod rules;
 mod serve;
 mod smtp_client;
 mod support;
+mod templates;

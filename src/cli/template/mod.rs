@@ -1,21 +1,25 @@
 //! What mails say and look like: lists, checks and shows templates, and writes the built-in ones out.
 
+pub(crate) mod diff;
+pub(crate) mod preview;
+mod real;
+pub(crate) mod send;
+mod serve;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::cli::args::template::{Format, TemplateCheck, TemplateExport, TemplateList, TemplatePreview, TemplateVars};
+use crate::cli::args::template::{TemplateCheck, TemplateExport, TemplateList, TemplateVars};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Column;
-use crate::cli::page::Page;
-use crate::delivery::compose::{letterhead, sender_domain};
-use crate::mail::{self, Outgoing};
+use crate::cli::page::{Page, count};
 use crate::outbox::Kind;
 use crate::template::check::{self, Report};
 use crate::template::contract::{self, Holds, Variable};
-use crate::template::{Rendered, Set, View, built_in_files, sample};
+use crate::template::{Set, built_in_files};
 
 /// Where the templates are read from: what is asked for, else what is set.
 fn folder<'a>(dir: &'a Option<PathBuf>, ctx: &'a Context) -> Option<&'a Path> {
@@ -61,8 +65,11 @@ pub(crate) fn list(args: &TemplateList, ctx: &Context) -> Result<Exit, Failure> 
 }
 
 /// `template check`
-pub(crate) fn check(args: &TemplateCheck, ctx: &Context) -> Result<Exit, Failure> {
-    let (report, _) = check::check(folder(&args.dir, ctx));
+pub(crate) async fn check(args: &TemplateCheck, ctx: &Context) -> Result<Exit, Failure> {
+    let (mut report, set) = check::check(folder(&args.dir, ctx));
+    if let Some(set) = set {
+        try_leads(&mut report, set, args.leads as usize, ctx).await?;
+    }
     ctx.out.one(&report, report_page);
     for fault in &report.faults {
         ctx.out.complain(fault);
@@ -70,25 +77,52 @@ pub(crate) fn check(args: &TemplateCheck, ctx: &Context) -> Result<Exit, Failure
     Ok(if report.faults.is_empty() { Exit::Done } else { Exit::Input })
 }
 
+/// Tries the newest leads, each in the language of its reader.
+async fn try_leads(report: &mut Report, set: Set, n: usize, ctx: &Context) -> Result<(), Failure> {
+    if n == 0 {
+        return Ok(());
+    }
+    let composer = real::composer(ctx, set)?;
+    for kind in Kind::ALL {
+        let letters = match real::letters(ctx, kind, n).await {
+            Ok(letters) => letters,
+            Err(failure) => {
+                ctx.out.note(format_args!("only samples were tried: {}", failure.message));
+                return Ok(());
+            }
+        };
+        for letter in &letters {
+            let language = composer.templates().language_for(&[&letter.delivery.language]).to_owned();
+            let view = composer.view_of(letter, &language);
+            let name = letter.leads.first().map(|lead| format!("lead {}", lead.id)).unwrap_or_default();
+            report.try_view(composer.templates(), kind, &language, &name, &view);
+        }
+        report.leads = letters.len();
+    }
+    Ok(())
+}
+
 fn report_page(report: &Report) -> String {
     let mut page = Page::default();
     if !report.faults.is_empty() {
-        let n = report.faults.len();
-        page.say(format_args!(
-            "{n} {} to mend; mails cannot be written from these templates.",
-            if n == 1 { "fault" } else { "faults" }
-        ));
+        let faults = count(i64::try_from(report.faults.len()).unwrap_or(i64::MAX), "fault", "faults");
+        // What only a real lead shows is no reason to refuse the whole set.
+        let what = match report.digest {
+            None => "no mail is written from these templates",
+            Some(_) => "mails of leads like these cannot be written",
+        };
+        page.say(format_args!("{faults} to mend; {what}."));
         return page.end();
     }
+    let languages: Vec<&str> = report.languages.iter().map(|language| language.language.as_str()).collect();
+    let leads = match report.leads {
+        0 => String::new(),
+        n => format!(", and from {n} of the newest leads"),
+    };
     page.say(format_args!(
-        "{} kinds of mail in {} render from every sample.",
+        "{} kinds of mail in {} render from every sample{leads}.",
         Kind::ALL.len(),
-        report
-            .languages
-            .iter()
-            .map(|language| language.language.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
+        languages.join(", "),
     ));
     for language in &report.languages {
         page.heading(format_args!("{}:", language.language));
@@ -104,6 +138,11 @@ fn report_page(report: &Report) -> String {
     }
     for warning in &report.warnings {
         page.heading(warning);
+    }
+    if let Some(digest) = &report.digest {
+        page.heading(format_args!(
+            "Their digest is {digest}; `posthorn deliveries show` tells by it which templates wrote a mail."
+        ));
     }
     page.end()
 }
@@ -164,76 +203,6 @@ fn list_vars(prefix: &str, variables: &[Variable], example: &Value, vars: &mut V
             list_vars(&prefix, fields, &inside, vars);
         }
     }
-}
-
-/// `template preview`
-pub(crate) fn preview(args: &TemplatePreview, ctx: &Context) -> Result<Exit, Failure> {
-    let set = Set::load(folder(&args.dir, ctx))?;
-    let wanted = args.lang.clone().unwrap_or_else(|| ctx.settings().mail.locale.clone());
-    let language = set.language_for(&[&wanted]).to_owned();
-    if let Some(lang) = &args.lang
-        && !lang
-            .replace('_', "-")
-            .to_ascii_lowercase()
-            .starts_with(&language.to_ascii_lowercase())
-    {
-        ctx.out
-            .note(format_args!("there is no language \"{lang}\": shown in \"{language}\""));
-    }
-    let view = view(args, &language)?;
-    let rendered = set.render(args.kind, &language, &view)?;
-    let shown = match args.format {
-        Format::Text => format!("Subject: {}\n\n{}", rendered.subject, rendered.text),
-        Format::Html => rendered.html.clone(),
-        Format::Eml => eml(args.kind, rendered, &view, ctx)?,
-    };
-    match &args.out {
-        Some(file) => {
-            std::fs::write(file, shown).map_err(|error| Failure::input(format_args!("{}: cannot be written: {error}", file.display())))?;
-            ctx.out.note(format_args!("written to {}", file.display()));
-        }
-        None => ctx.out.raw(&shown),
-    }
-    Ok(Exit::Done)
-}
-
-fn view(args: &TemplatePreview, language: &str) -> Result<View, Failure> {
-    let view = sample(args.kind, language);
-    let Some(file) = &args.data else { return Ok(view) };
-    let wrong = |what: String| Failure::input(format_args!("{}: {what}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let data: Map<String, Value> = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    check::with_data(args.kind, &view, data).map_err(wrong)
-}
-
-/// The mail as it would be handed over, but for what only a delivery has.
-fn eml(kind: Kind, rendered: Rendered, view: &View, ctx: &Context) -> Result<String, Failure> {
-    let settings = ctx.settings();
-    let domain = sender_domain(settings);
-    let to = view
-        .recipient
-        .address
-        .parse()
-        .map_err(|error| Failure::input(format_args!("recipient.address: {error}")))?;
-    let outgoing = Outgoing {
-        kind,
-        message_id: format!("preview@{domain}"),
-        date: ctx.now(),
-        to,
-        to_name: view.recipient.name.clone(),
-        subject: rendered.subject,
-        html: rendered.html,
-        text: rendered.text,
-        language: rendered.language,
-        references: Vec::new(),
-        in_reply_to: None,
-        unsubscribe_url: view.unsubscribe_url.clone(),
-        attachments: Vec::new(),
-        extra_headers: Vec::new(),
-    };
-    let letterhead = letterhead(settings).map_err(Failure::input)?;
-    let bytes = mail::build(&letterhead, &outgoing).map_err(Failure::input)?;
-    String::from_utf8(bytes).map_err(Failure::input)
 }
 
 /// `template export-defaults`
