@@ -33,6 +33,11 @@ pub fn bench(arguments: &[&str]) -> Result {
         print_source(arguments);
         return Ok(());
     }
+    if arguments == ["render"] {
+        run(&mut cargo(&["bench", "--locked", "--package", "posthorn", "--bench", "render"]))?;
+        print_source(arguments);
+        return Ok(());
+    }
     let wanted = wanted(arguments)?;
     if wanted.measures_build {
         cold_build()?;
