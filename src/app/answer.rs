@@ -76,7 +76,11 @@ impl Terms {
         }
         let is_code = |code: &str| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
         if self.currency.as_deref().is_some_and(|code| !is_code(code)) {
-            say("/currency".to_owned(), "a currency is a code of three capital letters such as EUR");
+            let code = self.currency.as_deref().unwrap_or_default();
+            say(
+                "/currency".to_owned(),
+                &format!("a currency is a code of three capital letters such as EUR, not {code:?}"),
+            );
         }
         for (list, people) in [("team", &self.team), ("colleagues", &self.colleagues)] {
             let nameless = people.iter().enumerate().filter(|(_, person)| person.name.trim().is_empty());

@@ -6,7 +6,7 @@ use crate::app::known::{cron_of, zone_of};
 use crate::app::{Error, Rules};
 use crate::partner::{Partner, PartnerId};
 use crate::store::digests::{list_collecting, move_digests};
-use crate::store::meta::{DIGEST_DEFAULTS, MESSAGE_ID_KEY, MODE, REHEARSAL, find_meta, make_meta, put_meta};
+use crate::store::meta::{DIGEST_DEFAULTS, MESSAGE_ID_KEY, MODE, REHEARSAL, find_meta, has_leads, make_meta, put_meta};
 use crate::store::notices::unpark_expiries;
 use crate::store::partners::{find_partners, lock_partners};
 use crate::store::workers::list_live;
@@ -74,9 +74,15 @@ async fn read_identity(tx: &mut Tx) -> Result<Option<Identity>, Error> {
 /// Marks the database as a rehearsal: `--now` may be anything from here on.
 ///
 /// # Errors
-/// The database cannot be written.
+/// It holds leads that came in on the real clock, or it cannot be written.
 pub async fn make_rehearsal(store: &Store) -> Result<(), Error> {
     let mut tx = store.begin().await?;
+    let is_one = find_meta(&mut tx, REHEARSAL).await?.is_some_and(|rehearsal| rehearsal == "yes");
+    if !is_one && has_leads(&mut tx).await? {
+        return Err(Error::Refused(
+            "the database holds leads that are no rehearsal, and cannot become one; set database.url to a new one".to_owned(),
+        ));
+    }
     put_meta(&mut tx, REHEARSAL, "yes").await?;
     Ok(tx.commit().await?)
 }

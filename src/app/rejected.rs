@@ -37,7 +37,7 @@ pub struct ListedRejected {
     pub source: String,
     /// Line, or place in the list.
     pub line: i64,
-    /// Whose it was said to be by whoever brought it.
+    /// Whose it was said to be by whoever brought it, else whose it says it is.
     pub partner_id: Option<String>,
     /// All that is wrong with it.
     pub faults: Vec<String>,
@@ -99,9 +99,14 @@ pub async fn page(
 
 /// Tells whose record it is: what whoever brought it said, else what it says itself.
 fn is_of(rejected: &Rejected, id: &PartnerId) -> bool {
-    let record = serde_json::from_str::<Value>(&rejected.record).unwrap_or_default();
-    let said = record.get("organizationId").and_then(Value::as_str);
-    rejected.partner_id.as_deref().or(said) == Some(id.as_str())
+    partner_of(rejected).is_some_and(|partner| partner == id.as_str())
+}
+
+fn partner_of(rejected: &Rejected) -> Option<String> {
+    rejected.partner_id.clone().or_else(|| {
+        let record = serde_json::from_str::<Value>(&rejected.record).ok()?;
+        record.get("organizationId")?.as_str().map(str::to_owned)
+    })
 }
 
 /// Shows a record and everything that is wrong with it, whatever has become of it; with `partner`, only one of that partner's.
@@ -169,9 +174,9 @@ impl From<Rejected> for ListedRejected {
         Self {
             id: of.id,
             received_date_time: of.received_at,
+            partner_id: partner_of(&of),
             source: of.source,
             line: of.line,
-            partner_id: of.partner_id,
             faults: of.faults,
         }
     }

@@ -153,7 +153,7 @@ pub async fn lift(store: &Store, now: Timestamp, rules: &Rules, address: &EmailA
     release(&mut tx, now, rules, &partners).await?;
     let subjects: Vec<String> = partners.iter().map(|id| unreachable_subject(id, address)).collect();
     settle_items(&mut tx, now, &subjects, rules.posts_items).await?;
-    let event = format!("the suppression of {address} was lifted; {n_queued} mails that are still of use are queued again");
+    let event = format!("the suppression of {address} was lifted; mails that are still of use are queued again: {n_queued}");
     let mut entry = about_partner(now, &PartnerId::new(""), "R-RECIPIENT", event, json!({}));
     entry.address = Some(address.clone());
     entry.actor = by.map(str::to_owned);

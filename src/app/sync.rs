@@ -82,6 +82,10 @@ fn update_content(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rule
     if lead.is_contact_hidden_at(now) {
         hide_contact(&mut json);
     }
+    // When a lead was created does not change: its urgency, its expiry and its place in lists go by it.
+    if record.created_at != lead.created_at {
+        json.insert("createdDateTime".to_owned(), lead.created_at.to_string().into());
+    }
     lead.version = record.version;
     lead.customer.clone_from(&record.customer);
     if lead.is_contact_hidden_at(now) {

@@ -61,9 +61,10 @@ pub(crate) async fn run(args: &DigestRun, ctx: &Context) -> Result<Exit, Failure
         args.partner.iter().cloned().collect()
     };
     let close = async |dry_run: bool| close(&session.store, session.now, &session.rules, &partners, dry_run, None).await;
-    if !args.dry_run && partners.len() > 1 && !args.yes {
+    if !args.dry_run && !args.yes {
         let (n_mails, n_digests) = sums(&close(true).await?);
-        if n_digests > 0 {
+        let n_unasked = i64::from(session.rules.policy.confirm_above);
+        if (partners.len() > 1 && n_digests > 0) || n_mails > n_unasked {
             let digests = count(n_digests, "digest", "digests");
             confirm(&format!("close {digests} and send {}", count(n_mails, "mail", "mails")), false)?;
         }

@@ -398,7 +398,7 @@ fn tell_resources(page: &mut Page, resources: &[ResourceStory], what: &str, is_l
 
 fn tell_rejected(page: &mut Page, rejected: &[RejectedStory], what: &str, is_lead: bool) {
     if is_lead {
-        page.heading("A newer record of it was rejected:");
+        page.heading("A record of it was rejected");
     } else {
         page.say(format_args!(
             "There is no lead {what}: a record that names it was rejected, and so nobody was told of it."

@@ -12,6 +12,7 @@ use crate::cli::args::values::Input;
 use crate::cli::ask::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::page::count as said;
 use crate::cli::report::{Report, name, open};
 use crate::cli::session::Session;
 use crate::intake::batch::{self, Counts, Flow, take_in_all};
@@ -75,7 +76,7 @@ async fn import_into(session: &Session, args: &Import, ctx: &Context, opened: Op
     })?;
     if n_rejected > 0 {
         ctx.out
-            .note("next: `posthorn rejected list` shows what was refused; corrected in the file, it can be imported again");
+            .note("next: `posthorn rejected list` shows what was refused; `posthorn rejected retry ID --with FILE` takes it in corrected");
     } else if n_new > 0 && !args.no_notify {
         ctx.out
             .note("next: `posthorn work --until-idle` mails what is due, `posthorn serve` goes on doing so");
@@ -97,7 +98,10 @@ async fn confirm_mails(session: &Session, args: &Import, ctx: &Context, origin: 
         return Ok(());
     }
     confirm(
-        &format!("send {n_mails} mails (more than policy.confirm_above, {n_unasked})"),
+        &format!(
+            "send {} (more than policy.confirm_above, {n_unasked})",
+            said(i64::try_from(n_mails).unwrap_or(i64::MAX), "mail", "mails")
+        ),
         false,
     )
 }

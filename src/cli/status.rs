@@ -174,14 +174,15 @@ fn needs(page: &mut Page, status: &Status, fetches: bool) {
             "portal.lead_desk is not set"
         };
         needed.push(format!(
-            "{} for the lead desk parked: {why}",
-            count(status.parked_for_lead_desk, "notice is", "notices are")
+            "{} for the lead desk: {why}",
+            count(status.parked_for_lead_desk, "notice is parked", "notices are parked")
         ));
     }
     if status.held_leads > 0 {
         needed.push(format!(
-            "{} for an address of its partner: {}",
+            "{} for {} to have an address: {}",
             count(status.held_leads, "lead waits", "leads wait"),
+            if status.held_leads == 1 { "its partner" } else { "their partners" },
             partners(&status.held_partners)
         ));
     }

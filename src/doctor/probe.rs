@@ -107,9 +107,8 @@ pub async fn examine(asked: &Asked<'_>) -> Report {
         checks.extend(seen.checks);
         clocks.extend(seen.clocks);
     }
-    let at = wall_now();
-    checks.extend(clock(at, &clocks, asked));
-    Report::new(at, checks)
+    checks.extend(clock(wall_now(), &clocks, asked));
+    Report::new(asked.now, checks)
 }
 
 /// Looks at an area, unless what it goes by is wrong.

@@ -126,7 +126,7 @@ impl Check {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// When, by this machine's clock.
+    /// When.
     pub date_time: Timestamp,
     /// How many checks came to what.
     pub counts: Counts,

@@ -54,10 +54,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         }
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(PathRejection::FailedToDeserializePathParams(wrong)) => Err(Problem::not_found(format_args!(
-                "there is nothing under this path: {}",
-                wrong.body_text()
-            ))),
+            Err(PathRejection::FailedToDeserializePathParams(wrong)) => Err(Problem::not_found(nothing_there(&wrong.body_text()))),
             Err(_) => Err(Problem::internal()),
         }
     }
@@ -149,12 +146,24 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|wrong| Problem::unreadable(format_args!("the body is not UTF-8: {wrong}")))?;
     let cleaned = clean_text(text);
+    // A list would be read as an object's values in order, and `[]` as an object that says nothing.
+    if cleaned.trim_start().starts_with('[') {
+        return Err(Problem::wrong_at("", "the body is a list; an object is wanted: { … }"));
+    }
     let mut reader = serde_json::Deserializer::from_str(&cleaned);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|wrong| json_refused(&wrong))?;
     reader
         .end()
         .map_err(|wrong| Problem::unreadable(format_args!("after the JSON value: {wrong}")))?;
     Ok(value)
+}
+
+/// Says why there is nothing under a path: ``Invalid URL: Cannot parse `zz` to a `i64` ``.
+fn nothing_there(told: &str) -> String {
+    match told.split('`').nth(1).filter(|_| told.contains("`i64`")) {
+        Some(part) => format!("there is nothing under this path: ids here are whole numbers, and {part:?} is none"),
+        None => format!("there is nothing under this path: {told}"),
+    }
 }
 
 /// Says which parameter is wrong: `limit: invalid digit found in string`, `unknown field \`x\`, expected …`.
@@ -165,7 +174,10 @@ fn query_refused(told: &str) -> Problem {
     let (name, detail) = named.unwrap_or_else(|| (told.split('`').nth(1).unwrap_or_default(), told));
     let detail = detail
         .replace("unknown field", "unknown parameter")
-        .replace("missing field", "missing parameter");
+        .replace("missing field", "missing parameter")
+        .replace("duplicate field", "more than one parameter")
+        .replace("invalid digit found in string", "not a whole number, 0 or more")
+        .replace("provided string was not `true` or `false`", "neither true nor false");
     Problem::wrong_parameter(name, detail)
 }
 

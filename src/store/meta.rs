@@ -3,7 +3,7 @@
 use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 
-pub(super) const ALL: &[&Sql] = &[&FIND, &PUT, &MAKE];
+pub(super) const ALL: &[&Sql] = &[&FIND, &PUT, &MAKE, &HAS_LEADS];
 
 /// The mode in force: `live`, `redirect`, `dry`.
 pub const MODE: &str = "mode";
@@ -34,6 +34,13 @@ const PUT: Sql = sql!("meta.put": "insert into meta (key, value) values ($1, $2)
 pub async fn put_meta(tx: &mut Tx, key: &str, value: &str) -> Result<(), Error> {
     tx.execute(&PUT, args![key, value]).await?;
     Ok(())
+}
+
+const HAS_LEADS: Sql = sql!("meta.has_leads": "select count(*) as n from (select 1 as one from lead limit 1) as l");
+
+/// Tells whether any lead was ever taken in.
+pub async fn has_leads(tx: &mut Tx) -> Result<bool, Error> {
+    Ok(tx.count(&HAS_LEADS, args![]).await? > 0)
 }
 
 const MAKE: Sql = sql!("meta.make": "insert into meta (key, value) values ($1, $2) on conflict (key) do nothing");

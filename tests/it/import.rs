@@ -36,6 +36,28 @@ fn a_record_is_taken_in_once_and_replaced_by_a_newer_one() {
     });
 }
 
+/// When a lead was created does not change, whatever a newer record says: lists, urgency and expiry go by it.
+#[test]
+fn a_newer_record_does_not_move_when_a_lead_was_created() {
+    both(|posthorn| {
+        posthorn.at(NOW).partner_records([partner("contoso")]);
+        let first = lead("L1").created("2026-03-02T08:00:00.000Z").urgent();
+        let later = first
+            .clone()
+            .created("2026-02-01T08:00:00Z")
+            .updated("2026-03-02T08:30:00Z")
+            .customer("Adatum");
+        posthorn.leads([first]).leads([later]);
+        let shown = posthorn.json(&["leads", "show", "L1"]);
+        assert_eq!(
+            (&shown["customerProfile"]["name"], &shown["createdDateTime"]),
+            (&json!("Adatum"), &json!("2026-03-02T08:00:00.000Z"))
+        );
+        let before = posthorn.json(&["leads", "list", "--created-before", "2026-02-15T00:00:00Z"]);
+        assert_eq!(before["value"], json!([]), "{before}");
+    });
+}
+
 #[test]
 fn a_file_is_recognised_by_what_it_holds() {
     both(|posthorn| {

@@ -145,7 +145,12 @@ fn a_digest_is_previewed_dry_run_and_run_early() {
         assert!(unknown.contains("no partner nobody is known here"), "{unknown}");
         let asked = posthorn.refused(5, &["digest", "run", "--partner", "contoso", "nowhere"]);
         assert!(asked.contains("this would close 1 digest and send 1 mail"), "{asked}");
-        posthorn.ok(&["digest", "run", "--partner", "contoso"]);
+        posthorn.setting("policy.confirm_above", "0");
+        let asked = posthorn.refused(5, &["digest", "run", "--partner", "contoso"]);
+        assert!(asked.contains("this would close 1 digest and send 1 mail"), "{asked}");
+        posthorn
+            .setting("policy.confirm_above", "1")
+            .ok(&["digest", "run", "--partner", "contoso"]);
         let closed = posthorn.json(&["digest", "list", "--partner", "contoso"]);
         assert_eq!(
             (&closed["value"][0]["closedBy"], &closed["value"][0]["notice"]),
@@ -260,7 +265,7 @@ fn status_says_what_waits_and_what_needs_somebody() {
         for said in [
             "Next due 2026-03-02 17:00 UTC: a digest fires.",
             "sent         20",
-            "2 leads wait for an address of its partner: nowhere (1), stranger (1)",
+            "2 leads wait for their partners to have an address: nowhere (1), stranger (1)",
             "1 record is rejected: `posthorn rejected list`",
         ] {
             assert!(page.contains(said), "{said}\n{page}");

@@ -406,7 +406,7 @@ impl PartnerStory {
             waits.push(format!("{} parked until it has an address.", is(n, "notice")));
         }
         if self.pending_notices > 0 {
-            waits.push(format!("{} for a worker to take it up.", wait(self.pending_notices, "notice")));
+            waits.push(format!("{} for a worker.", wait(self.pending_notices, "notice")));
         }
         if let Some(digest) = &self.digest {
             let due = when(digest.due_date_time, self.zone);

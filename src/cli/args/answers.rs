@@ -110,7 +110,7 @@ pub struct Terms {
     #[arg(long, value_name = "NAME")]
     pub deal_name: Option<String>,
     /// Estimated value, such as 12500.50
-    #[arg(long, value_name = "AMOUNT", requires = "currency")]
+    #[arg(long, value_name = "AMOUNT", requires = "currency", allow_negative_numbers = true)]
     pub value: Option<Amount>,
     /// Its currency, such as EUR
     #[arg(long, value_name = "CODE", requires = "value")]
@@ -139,7 +139,7 @@ pub struct Terms {
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct Outcome {
     /// Final value, such as 12500.50
-    #[arg(long, value_name = "AMOUNT", requires = "currency")]
+    #[arg(long, value_name = "AMOUNT", requires = "currency", allow_negative_numbers = true)]
     pub value: Option<Amount>,
     /// Its currency, such as EUR
     #[arg(long, value_name = "CODE", requires = "value")]

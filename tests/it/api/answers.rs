@@ -94,6 +94,15 @@ fn a_lead_is_declined_with_a_reason() {
             let problem = web.post("/v1/leads/L1/decline", &body).problem(422);
             assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}: {problem}");
         }
+        // Read in order, a list would say the same as an object, and one without anything would accept for good.
+        for (path, body) in [
+            ("decline", json!(["x"])),
+            ("accept", json!([])),
+            ("accept", json!(["My deal", 5, "EUR"])),
+        ] {
+            let problem = web.post(&format!("/v1/leads/L1/{path}"), &body).problem(422);
+            assert!(problem.to_string().contains("the body is a list"), "{body}: {problem}");
+        }
         // U+0000 is dropped wherever it comes (PostgreSQL takes none).
         let declined = web
             .post(

@@ -81,6 +81,21 @@ fn in_mode_dry_nothing_leaves_then_or_later() {
     });
 }
 
+/// What came in on the real clock cannot be played with afterwards.
+#[test]
+fn a_database_with_leads_becomes_no_rehearsal() {
+    both(|posthorn| {
+        posthorn.leads([lead("L1")]);
+        let told = posthorn.refused(5, &["migrate", "--rehearsal"]);
+        assert!(told.contains("holds leads") && told.contains("database.url"), "{told}");
+        assert_eq!(posthorn.json(&["migrate"])["rehearsal"], false);
+    });
+    both(|posthorn| {
+        posthorn.rehearsal().at("2026-03-02T10:00:00Z").leads([lead("L1")]);
+        assert_eq!(posthorn.json(&["migrate", "--rehearsal"])["rehearsal"], true, "one stays one");
+    });
+}
+
 /// `--now` is refused where mail could reach somebody, and taken where it cannot.
 #[test]
 fn another_instant_is_refused_where_mail_could_reach_somebody() {
