@@ -16,7 +16,7 @@ use crate::partner::{EmailAddress, Zone};
 use crate::policy::action::deep_link;
 use crate::policy::digest;
 use crate::settings::{Mode, Settings};
-use crate::template::{AnswersView, LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv, format_instant};
+use crate::template::{AnswersView, Formats, LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv};
 use crate::time::Timestamp;
 
 /// Writes mails, all by the same settings and templates.
@@ -184,10 +184,11 @@ impl Composer {
     /// Returns what the template may say, and the leads that it is not to list (`R-DIGEST`).
     pub(super) fn view(&self, letter: &Letter, leads: &[Lead], now: Timestamp, language: &str) -> (View, Vec<LeadView>) {
         let delivery = &letter.delivery;
+        let formats = self.templates.formats(language);
         let show = |lead: &Lead| LeadView {
             partner: letter.partner_names.get(&lead.partner_id).cloned(),
             answers: self.answers(letter, lead),
-            ..self.lead_view(lead, now, letter.zone, language)
+            ..self.lead_view(lead, now, letter.zone, formats)
         };
         let is_single = matches!(delivery.kind, Kind::Lead | Kind::Decline);
         let n_listed = match delivery.kind {
@@ -264,7 +265,7 @@ impl Composer {
     }
 
     /// Returns what mails and pages say of a lead; who it went to and how it is answered is for the caller to add.
-    pub(super) fn lead_view(&self, lead: &Lead, now: Timestamp, zone: Zone, language: &str) -> LeadView {
+    pub(super) fn lead_view(&self, lead: &Lead, now: Timestamp, zone: Zone, formats: &Formats) -> LeadView {
         let told = Told::read(&lead.record);
         let is_hidden = lead.is_contact_hidden_at(now);
         let due_at = lead.expires_at;
@@ -274,8 +275,8 @@ impl Composer {
             deal: lead.deal.clone(),
             partner: None,
             urgency: lead.urgency_at(now).map(Urgency::as_str),
-            created: format_instant(lead.created_at, zone, language),
-            due: due_at.map(|at| format_instant(at, zone, language)).unwrap_or_default(),
+            created: formats.instant(lead.created_at, zone),
+            due: due_at.map(|at| formats.instant(at, zone)).unwrap_or_default(),
             days_left: due_at.map_or(0, |at| days_left(now, at)),
             link: deep_link(&self.settings.portal.lead_url, lead.id.as_str()),
             contact: told.contact().filter(|_| !is_hidden),
@@ -283,7 +284,7 @@ impl Composer {
             country: told.country(),
             source: told.source(),
             call_to_action: told.call_to_action(),
-            value: told.value(),
+            value: told.value(formats),
             is_spam: told.is_spam(),
             answers: None,
         }

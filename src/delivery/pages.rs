@@ -5,7 +5,7 @@ use crate::app::unsubscribe::Subscription;
 use crate::delivery::compose::Composer;
 use crate::lead::{Lead, Stage};
 use crate::link::masked;
-use crate::template::{Error, LeadView, Page, PageView, Portal, RenderedPage, Typed, format_instant};
+use crate::template::{Error, LeadView, Page, PageView, Portal, RenderedPage, Typed};
 use crate::time::Timestamp;
 
 /// What the page to unsubscribe says.
@@ -60,12 +60,13 @@ impl Composer {
     pub fn answer_page(&self, now: Timestamp, question: &Question, said: &Answer, reader: &[&str]) -> Result<RenderedPage, Error> {
         let wanted = self.languages(Some(&question.language), reader);
         let language = self.templates().language_for(&wanted).to_owned();
+        let formats = self.templates().formats(&language);
         let lead = &question.lead;
         let mut view = PageView {
             portal: Some(self.portal()),
             address: masked(question.address.as_str()),
             purpose: question.purpose.as_str(),
-            lead: Some(self.lead_view(lead, now, question.zone, &language)),
+            lead: Some(self.lead_view(lead, now, question.zone, formats)),
             ..PageView::default()
         };
         match said {
@@ -77,7 +78,7 @@ impl Composer {
             Answer::Ask { .. } => {
                 view.state = "late";
                 view.stage = stage_word(lead, now);
-                view.since = format_instant(lead.stage_since_at(now), question.zone, &language);
+                view.since = formats.instant(lead.stage_since_at(now), question.zone);
             }
             Answer::Answered => view.state = "answered",
             Answer::SentOn(typed) => {

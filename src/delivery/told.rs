@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Number;
 
-use crate::template::ContactView;
+use crate::template::{ContactView, Formats};
 
 /// The fields that mails show; intake has seen to it that each is of its kind, or null.
 #[derive(Debug, Default, Deserialize)]
@@ -85,15 +85,15 @@ impl Told {
         text(&self.call_to_action)
     }
 
-    /// Returns the deal's value with its currency, as written.
-    pub(super) fn value(&self) -> Option<String> {
+    /// Returns the deal's value with its currency.
+    pub(super) fn value(&self, formats: &Formats) -> Option<String> {
         let details = self.details.as_ref()?;
         let value = details
             .deal_value
             .as_ref()
             .filter(|value| value.as_f64().is_some_and(|n| n > 0.0))?;
         let currency = details.currency.as_deref().unwrap_or_default();
-        Some(format!("{value} {currency}").trim().to_owned())
+        Some(formats.amount(value, currency))
     }
 
     /// Tells whether the lead is likely spam.
@@ -121,7 +121,11 @@ mod tests {
         ] {
             let told = Told::read(record);
             assert_eq!((told.contact(), told.notes(), told.country()), (None, None, None), "{record}");
-            assert_eq!((told.source(), told.value(), told.is_spam()), (None, None, false), "{record}");
+            assert_eq!(
+                (told.source(), told.value(Formats::built_in("en")), told.is_spam()),
+                (None, None, false),
+                "{record}"
+            );
         }
     }
 
@@ -136,7 +140,8 @@ mod tests {
         assert_eq!(contact.name.as_deref(), Some("Ada Byron"));
         assert_eq!(contact.phone.as_deref(), Some("+44 1"));
         assert_eq!(told.notes().as_deref(), Some("Call."));
-        assert_eq!(told.value().as_deref(), Some("12500.5 GBP"));
+        assert_eq!(told.value(Formats::built_in("en")).as_deref(), Some("£12,500.50"));
+        assert_eq!(told.value(Formats::built_in("de")).as_deref(), Some("12.500,50\u{a0}£"));
         assert_eq!(told.country().as_deref(), Some("GB"));
         assert_eq!(told.call_to_action().as_deref(), Some("ContactMe"));
         assert!(told.is_spam());

@@ -21,7 +21,7 @@ const HEADER: [&str; 14] = [
 ];
 
 /// Returns the leads as CSV: UTF-8 with a byte-order mark (spreadsheets guess the encoding wrongly without), a header row, CRLF. No cell
-/// becomes a formula: one that begins with `= + - @`, tab or CR gets a `'` in front.
+/// becomes a formula: one that begins with `= + - @` (full-width as well), tab or CR gets a `'` in front.
 pub fn digest_csv<'a>(leads: impl IntoIterator<Item = &'a LeadView>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
@@ -60,7 +60,8 @@ pub fn digest_csv<'a>(leads: impl IntoIterator<Item = &'a LeadView>) -> Vec<u8> 
 fn defused(cell: &str) -> String {
     let line = clean::one_line(cell);
     // Looked at before and after: blanks that were trimmed may have hidden the sign, or been it.
-    let is_formula = |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    // Spreadsheets in East Asia take the full-width signs as well.
+    let is_formula = |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
     if is_formula(cell) || is_formula(&line) {
         format!("'{line}")
     } else {
@@ -81,6 +82,7 @@ mod tests {
             ("+49 30 1", "'+49 30 1"),
             ("-2", "'-2"),
             ("@SUM(A1)", "'@SUM(A1)"),
+            ("\u{200B}＝1+1", "'＝1+1"),
             ("\t=1", "'=1"),
             ("\r=1", "'=1"),
             ("  =cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),

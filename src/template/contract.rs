@@ -93,7 +93,11 @@ const PARTNER: &[Variable] = &[
 
 const CONTACT: &[Variable] = &[
     maybe("name", Text, "first and last name"),
-    maybe("email", Text, "as written in the record; `| mailto` makes the link to write to it"),
+    maybe(
+        "email",
+        Text,
+        "as written in the record, a domain in other letters followed by its ASCII form; `| mailto` makes the link to write to it",
+    ),
     maybe("phone", Text, "as written in the record; `| tel` makes the link that dials it"),
 ];
 
@@ -140,7 +144,11 @@ const LEAD: &[Variable] = &[
         Text,
         "callToAction as on the wire: GetItNow, FreeTrial, TestDrive, ContactMe",
     ),
-    maybe("value", Text, "the deal's value with its currency"),
+    maybe(
+        "value",
+        Text,
+        "the deal's value with its currency, as the reader's language writes it",
+    ),
     always("is_spam", Flag, "the lead is flagged as likely spam"),
     maybe(
         "answers",
@@ -458,7 +466,10 @@ mod tests {
         for name in serde_json::to_value(PageView::default()).unwrap().as_object().unwrap().keys() {
             assert!(page.contains(name.as_str()), "{name} is not in the contract of pages");
         }
-        for view in Page::ALL.into_iter().flat_map(|page| page.samples("en")) {
+        for view in Page::ALL
+            .into_iter()
+            .flat_map(|page| page.samples(crate::template::load::built_in().formats("en")))
+        {
             let mut found = Vec::new();
             let mut value = serde_json::to_value(view).unwrap();
             for name in ["language", "direction", "start_side", "end_side"] {

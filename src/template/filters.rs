@@ -2,14 +2,18 @@
 //!
 //! A filter that returns markup escapes its input itself and marks the result as safe; no template needs `safe` for lead text.
 
+use std::sync::Arc;
+
 use tera::{Kwargs, State, StringInput, Tera, TeraResult, Value};
 
 use crate::template::clean;
+use crate::template::formats::Formats;
 
 /// Every filter that a template may use, and what it does. There are no functions: `range` and `throw` are not among what templates have.
 pub(crate) const FILTERS: &[(&str, &str)] = &[
     ("tel", "the link that dials a phone number; empty where it is none"),
     ("mailto", "the link that writes to an address; empty where it is none"),
+    ("number", "a whole number as the language groups it: `12,345`, `12.345`"),
     ("cut", "`cut(length=280)`: at most so many characters, cut between words"),
     ("breaks", "in HTML: `<br>` between the lines of a text"),
     (
@@ -63,7 +67,9 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Adds the filters to an engine.
-pub(crate) fn register(tera: &mut Tera) {
+pub(crate) fn register(tera: &mut Tera, formats: &Arc<Formats>) {
+    let formats = Arc::clone(formats);
+    tera.register_filter("number", move |n: i64, _: Kwargs, _: &State| formats.count(n.unsigned_abs()));
     tera.register_filter("tel", |phone: &str, _: Kwargs, _: &State| tel(phone));
     tera.register_filter("mailto", |address: &str, _: Kwargs, _: &State| mailto(address));
     tera.register_filter("cut", cut);
@@ -76,7 +82,7 @@ pub(crate) fn register(tera: &mut Tera) {
 /// Returns the link that dials a number as people write it, or nothing if it has too few digits to be one: `+49 (0)30 123-45 ext. 6` →
 /// `tel:+493012345`.
 fn tel(phone: &str) -> String {
-    let phone = phone.trim();
+    let phone = clean::bare(phone).trim();
     let is_international = phone.starts_with('+') || phone.starts_with("00");
     // "(0)" is the trunk prefix, dialled only inside the country.
     let phone = if is_international {
@@ -100,6 +106,7 @@ fn tel(phone: &str) -> String {
 /// Returns the link that writes to an address, or nothing if it has no two sides of an `@`. All but the letters of plain addresses is percent-encoded, so that an address cannot smuggle
 /// in `?bcc=`.
 fn mailto(address: &str) -> String {
+    let address = clean::without_ascii_domain(clean::bare(address));
     if !address
         .trim()
         .split_once('@')

@@ -16,14 +16,16 @@ use crate::template::contract::{self, Variable};
 use crate::template::error::Error;
 use crate::template::flat::Flat;
 use crate::template::flatten::Flattener;
+use crate::template::formats::{self, Formats, Table};
 use crate::template::lex::{Piece, Place, pieces};
 use crate::template::lexicon::Lexicon;
 use crate::template::messages::{self, Messages};
 use crate::template::near::hint;
 use crate::template::page::Page;
 use crate::template::render::direction;
-use crate::template::sample::samples;
+use crate::template::sample::{self, Sample};
 use crate::template::sources::{BUILT_IN_MARK, Source, Sources};
+use crate::template::view::View;
 use crate::template::{clean, filters, mjml, strict};
 
 /// The language of those whose own is not there.
@@ -52,6 +54,8 @@ impl std::fmt::Debug for Set {
 /// One language: its engine, and where each template came from.
 pub(crate) struct Language {
     pub(crate) engine: Tera,
+    /// How it writes dates, numbers and amounts.
+    pub(crate) formats: Arc<Formats>,
     /// What the engine calls a template → what it was made of.
     pub(crate) flat: BTreeMap<String, Flat>,
     /// Template file → the file that it is read from.
@@ -109,7 +113,11 @@ impl Set {
     pub fn load_all(folder: Option<&Path>) -> Result<(Self, Vec<Error>), Error> {
         let sources = Sources::read(folder)?;
         let mut messages = BTreeMap::new();
+        let mut tables = BTreeMap::new();
         for (language, own) in &sources.languages {
+            // The operator's comes last, and first where it is looked for.
+            let read = own.formats.iter().rev().map(|source| formats::read(&source.origin, &source.text));
+            tables.insert(language.as_str(), read.collect::<Result<Vec<Table>, Error>>()?);
             let mut merged = Messages::new();
             for source in &own.messages {
                 merged.extend(messages::read(&source.origin, language, &source.text)?);
@@ -119,12 +127,13 @@ impl Set {
         let mut faults = Vec::new();
         let mut languages = BTreeMap::new();
         for language in sources.languages.keys() {
-            languages.insert(language.clone(), build(language, &sources, &messages, &mut faults)?);
+            languages.insert(language.clone(), build(language, &sources, &messages, &tables, &mut faults)?);
         }
         let digest = digest_of(&languages).into();
         let set = Self { languages, digest };
         set.find_unused(&sources, &messages, &mut faults);
-        if faults.is_empty() {
+        // What is built in has rendered them in a test, and half of a load is saved.
+        if faults.is_empty() && folder.is_some() {
             faults.extend(set.render_samples().err());
         }
         Ok((set, faults))
@@ -158,7 +167,22 @@ impl Set {
         self.languages.keys().map(String::as_str)
     }
 
-    /// Returns the messages that a language takes from another one.
+    /// Returns how dates, numbers and amounts are written in `language`, or where that is not there, in the one that stands in for it.
+    pub fn formats(&self, language: &str) -> &Formats {
+        &self.languages[self.language_for(&[language])].formats
+    }
+
+    /// Returns [`sample()`](crate::template::sample()) as a language of this set writes its dates.
+    pub fn sample(&self, kind: Kind, language: &str) -> View {
+        sample::sample_in(kind, self.formats(language))
+    }
+
+    /// Returns [`samples`](crate::template::samples()) as a language of this set writes their dates.
+    pub fn samples(&self, kind: Kind, language: &str) -> [Sample; 6] {
+        sample::samples_in(kind, self.formats(language))
+    }
+
+    /// Returns the messages that a language takes from another one, and what of its formats.
     pub fn gaps(&self, language: &str) -> &[String] {
         self.languages.get(language).map_or(&[], |language| language.gaps.as_slice())
     }
@@ -182,12 +206,12 @@ impl Set {
     fn render_samples(&self) -> Result<(), Error> {
         for language in self.languages.keys() {
             for kind in KINDS {
-                for sample in samples(kind, language) {
+                for sample in self.samples(kind, language) {
                     self.render(kind, language, &sample.view)?;
                 }
             }
             for page in Page::ALL {
-                for view in page.samples(language) {
+                for view in page.samples(self.formats(language)) {
                     self.render_page(page, &[language], &view)?;
                 }
             }
@@ -221,8 +245,9 @@ impl Set {
                 });
             }
         }
-        for source in &sources.shared.messages {
-            let message = "messages belong to a language: put the file into its folder, such as en/messages.toml".to_owned();
+        for source in sources.shared.messages.iter().chain(&sources.shared.formats) {
+            let name = source.origin.rsplit(['/', '\\']).next().unwrap_or_default();
+            let message = format!("this belongs to a language: put the file into its folder, such as en/{name}");
             faults.push(Error::at(&Place::start_of(&source.origin), message));
         }
         let used: BTreeSet<&str> = self
@@ -251,6 +276,7 @@ const DIGEST_BYTES: usize = 6;
 fn digest_of(languages: &BTreeMap<String, Language>) -> String {
     let mut hash = Sha256::new();
     for (language, made) in languages {
+        hash.update(format!("{language} {:?}", made.formats));
         for (name, flat) in &made.flat {
             // With lengths, so that no text can pass for another one's end.
             hash.update(format!("{language}/{name} {}\n{}", flat.text.len(), flat.text));
@@ -277,8 +303,24 @@ fn chain<'a>(language: &'a str, all: &BTreeMap<&'a str, Messages>) -> Vec<&'a st
     chain
 }
 
-fn build(language: &str, sources: &Sources, messages: &BTreeMap<&str, Messages>, faults: &mut Vec<Error>) -> Result<Language, Error> {
+/// Returns how a language writes dates and amounts, by its own tables and those of the languages above it.
+fn formats_of(language: &str, chain: &[&str], tables: &BTreeMap<&str, Vec<Table>>) -> Formats {
+    // English stands in for all; what comes from there is a gap, but in English itself.
+    let n_own = chain.len().saturating_sub(1).max(1);
+    let n_own = chain[..n_own].iter().map(|language| tables[language].len()).sum();
+    let all: Vec<&Table> = chain.iter().flat_map(|language| &tables[language]).collect();
+    Formats::new(&all, n_own, direction(language).0 == "rtl")
+}
+
+fn build(
+    language: &str,
+    sources: &Sources,
+    messages: &BTreeMap<&str, Messages>,
+    tables: &BTreeMap<&str, Vec<Table>>,
+    faults: &mut Vec<Error>,
+) -> Result<Language, Error> {
     let chain = chain(language, messages);
+    let formats = Arc::new(formats_of(language, &chain, tables));
     let mut files: BTreeMap<String, &Source> = sources.shared.files.iter().map(|(name, source)| (name.clone(), source)).collect();
     // English is nobody's parent where files are concerned: its own are for English alone.
     for over in chain
@@ -290,7 +332,7 @@ fn build(language: &str, sources: &Sources, messages: &BTreeMap<&str, Messages>,
         files.extend(own.into_iter().flatten().map(|(name, source)| (name.clone(), source)));
     }
     let chain: Vec<(&str, &Messages)> = chain.into_iter().map(|language| (language, &messages[language])).collect();
-    check_syntax(&files, &chain)?;
+    check_syntax(&files, &chain, &formats)?;
     let lexicon = Lexicon::new(chain);
     let cut: BTreeMap<String, Vec<Piece>> = files
         .iter()
@@ -308,7 +350,7 @@ fn build(language: &str, sources: &Sources, messages: &BTreeMap<&str, Messages>,
             Err(found) => faults.extend(found),
         }
     }
-    let mut engine = engine();
+    let mut engine = engine(&formats);
     engine
         .add_raw_templates(flat.iter().map(|(name, flat)| (name.as_str(), flat.text.as_str())))
         .map_err(|error| Error::from_flat(&error, &flat, ""))?;
@@ -320,7 +362,8 @@ fn build(language: &str, sources: &Sources, messages: &BTreeMap<&str, Messages>,
             .iter()
             .map(|(name, source)| (name.clone(), Arc::clone(&source.origin)))
             .collect(),
-        gaps: lexicon.gaps(),
+        gaps: lexicon.gaps().into_iter().chain(formats.gaps().map(str::to_owned)).collect(),
+        formats,
         used_files,
         used_messages: lexicon.used(),
     })
@@ -340,16 +383,16 @@ fn settle(piece: &mut Piece, language: &str) {
     *piece = Piece::Text(place.clone(), settled.to_owned());
 }
 
-fn engine() -> Tera {
+fn engine(formats: &Arc<Formats>) -> Tera {
     let mut engine = Tera::new();
     engine.autoescape_on([".html"]);
-    filters::register(&mut engine);
+    filters::register(&mut engine, formats);
     engine
 }
 
 /// Lets the engine read each file and message by itself: it says best what is not well-formed, and where.
-fn check_syntax(files: &BTreeMap<String, &Source>, chain: &[(&str, &Messages)]) -> Result<(), Error> {
-    let mut scratch = engine();
+fn check_syntax(files: &BTreeMap<String, &Source>, chain: &[(&str, &Messages)], formats: &Arc<Formats>) -> Result<(), Error> {
+    let mut scratch = engine(formats);
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     let mut texts: Vec<(String, &str)> = Vec::new();
     for (name, source) in files {
@@ -490,7 +533,16 @@ mod tests {
         assert_eq!(set.language_for(&["pt"]), "en");
         assert!(set.gaps("pt-BR").iter().any(|key| key == "lead.intro"), "{:?}", set.gaps("pt-BR"));
         assert!(!set.gaps("pt-BR").iter().any(|key| key == "hello"));
+        assert!(
+            set.gaps("pt-BR").iter().any(|key| key == "formats.months"),
+            "dates, too, come from English"
+        );
         assert_eq!(set.gaps("de-AT"), [""; 0], "what German has is no gap");
+    }
+
+    #[test]
+    fn what_is_built_in_renders_every_sample_in_every_language() {
+        built_in().render_samples().unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Whatever is built in is complete and used.
@@ -717,13 +769,15 @@ mod tests {
     #[test]
     fn a_language_is_found_by_its_region_then_without_then_english() {
         let set = built_in();
-        let cases: [(&[&str], &str); 9] = [
+        let cases: [(&[&str], &str); 11] = [
             (&["de-AT", "en"], "de"),
             (&["DE_at"], "de"),
             (&["De"], "de"),
             (&["de-Latn-DE-1996"], "de"),
-            (&["fr", "de"], "de"),
-            (&["fr"], "en"),
+            (&["it", "de"], "de"),
+            (&["it"], "en"),
+            (&["en-CA"], "en"),
+            (&["fr-CA", "en"], "fr"),
             (&["", "de"], "de"),
             (&["deu"], "en"),
             (&[], "en"),

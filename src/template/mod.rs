@@ -9,6 +9,7 @@
 //! card.mjml  row.txt  footer.mjml …            pieces that these include
 //! page.html  unsubscribe.page.html …           the pages that links in mails lead to: Page
 //! en/messages.toml                             a language's words, by key; a file beside it replaces the shared one for that language
+//! en/formats.toml                              how it writes dates, numbers and amounts
 //! ```
 //!
 //! A set is made when it is loaded, so that a mail only pays for what it says:
@@ -16,6 +17,7 @@
 //! ```text
 //! sources   reads the files                    lex       cuts them into text and tags, with places
 //! messages  reads words; plural: their forms   lexicon   finds a key: de-AT, de, en
+//! formats   reads how dates and amounts look   clean     makes lead text harmless, mail by mail
 //! flatten   puts parents, blocks, includes and messages together: one template for each part
 //! strict    compares every name with the contract, also where no sample comes by
 //! mjml      converts to HTML, tags aside       flat      what the engine reads, and where its tags were written
@@ -23,7 +25,7 @@
 //! ```
 //!
 //! **Invariants:** a [`Set`] that loaded knows every name that its templates use, and has rendered each kind in each language, with much and
-//! with little to say. A message that a language lacks comes from the language above it, never as its key. Text from leads is data: it is never
+//! with little to say (what is built in, in a test). A message that a language lacks comes from the language above it, never as its key. Text from leads is data: it is never
 //! read as a template, it is HTML-escaped (not in `.txt` and `.subject`), and names stay on one line. A template calls no functions, reads
 //! no file, loops over what a view lists, two loops deep, and writes at most 4 MiB. A list that would make a mail longer than mailboxes show
 //! is shortened. The same view renders to the same mail.
@@ -32,7 +34,7 @@
 //! one mail.
 //!
 //! **Not here:** who is told what (`policy`), headers and MIME (`mail`), dates and links of a view (`delivery` builds it, with
-//! [`format_instant`] and [`days_left`]).
+//! [`Formats`] and [`days_left`]).
 
 pub mod check;
 pub mod contract;
@@ -43,6 +45,7 @@ mod error;
 mod filters;
 mod flat;
 mod flatten;
+mod formats;
 mod lex;
 mod lexicon;
 mod load;
@@ -58,11 +61,15 @@ mod sources;
 mod strict;
 mod view;
 
+#[cfg(test)]
+mod hostile;
+
 pub use attachment::digest_csv;
 pub use error::Error;
+pub use formats::Formats;
 pub use load::Set;
 pub use page::{Page, PageView, RenderedPage, Typed};
 pub use render::Rendered;
 pub use sample::{Sample, sample, samples};
 pub use sources::{built_in_files, fingerprint};
-pub use view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, days_left, format_instant};
+pub use view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, days_left};

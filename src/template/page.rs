@@ -7,9 +7,10 @@ use tera::Context;
 
 use crate::template::clean;
 use crate::template::error::Error;
+use crate::template::formats::Formats;
 use crate::template::load::{DEFAULT_LANGUAGE, Set};
 use crate::template::render::direction;
-use crate::template::sample::sample;
+use crate::template::sample::sample_in;
 use crate::template::view::{LeadView, Portal};
 
 /// Which page.
@@ -53,7 +54,7 @@ pub struct PageView {
     pub lead: Option<LeadView>,
     /// answer, late: `accepted`, `declined`, `won`, `lost`, `expired`, or `none` where it never needed an answer.
     pub stage: &'static str,
-    /// answer, late: since when, by [`super::format_instant`].
+    /// answer, late: since when, by [`Formats::instant`].
     pub since: String,
     /// answer: what is wrong with what was typed: `reason_missing`, `address_wrong`, `told_already`, `unreachable`, `too_often`, `read_missing`, `unclear`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,8 +105,8 @@ impl Page {
     }
 
     /// Returns the views that each template must render: every state, and much as well as little to say.
-    pub(crate) fn samples(self, language: &str) -> Vec<PageView> {
-        let mail = sample(crate::outbox::Kind::Lead, language);
+    pub(crate) fn samples(self, formats: &Formats) -> Vec<PageView> {
+        let mail = sample_in(crate::outbox::Kind::Lead, formats);
         let base = PageView {
             portal: Some(mail.portal),
             partner: Some("Fabrikam Consulting".to_owned()),
@@ -191,7 +192,8 @@ impl Set {
             end_side,
             view,
         };
-        let context = Context::from_serialize(&scope).map_err(|error| Error::from_flat(&error, &language.flat, page.file()))?;
+        let context = clean::in_direction(direction, || Context::from_serialize(&scope))
+            .map_err(|error| Error::from_flat(&error, &language.flat, page.file()))?;
         let html = language
             .engine
             .render(page.file(), &context)
@@ -265,10 +267,10 @@ mod tests {
     /// R-OPTOUT
     #[test]
     fn each_page_reads_well_in_each_language() {
-        for language in ["en", "de"] {
+        for language in set().languages() {
             for page in Page::ALL {
                 let mut shown = Vec::new();
-                for view in page.samples(language) {
+                for view in page.samples(set().formats(language)) {
                     let text = body(&render(page, language, &view)).trim().to_owned();
                     if !shown.contains(&text) {
                         shown.push(text);
@@ -282,9 +284,10 @@ mod tests {
 
     #[test]
     fn a_page_loads_nothing_and_runs_nothing() {
-        for language in ["en", "de"] {
+        for language in set().languages() {
+            let direction = direction(language).0;
             for page in Page::ALL {
-                for view in page.samples(language) {
+                for view in page.samples(set().formats(language)) {
                     let rendered = set().render_page(page, &[language], &view).expect("it renders");
                     for forbidden in [
                         "<script",
@@ -304,7 +307,7 @@ mod tests {
                     assert!(
                         rendered
                             .html
-                            .starts_with(&format!("<!doctype html>\n<html lang=\"{language}\" dir=\"ltr\">"))
+                            .starts_with(&format!("<!doctype html>\n<html lang=\"{language}\" dir=\"{direction}\">"))
                     );
                 }
             }
@@ -314,7 +317,7 @@ mod tests {
     #[test]
     fn what_strangers_wrote_stays_text() {
         let evil = "\"><script>alert(1)</script>{{ portal.name }}";
-        let mut view = Page::Answer.samples("en").swap_remove(0);
+        let mut view = Page::Answer.samples(set().formats("en")).swap_remove(0);
         if let Some(lead) = &mut view.lead {
             (lead.customer, lead.notes) = (evil.to_owned(), Some(evil.to_owned()));
         }
@@ -334,8 +337,9 @@ mod tests {
         let set = set();
         for (wanted, language) in [
             (&["de-AT", "en"][..], "de"),
-            (&["fr", "de"], "de"),
-            (&["fr", "it"], "en"),
+            (&["it", "de"], "de"),
+            (&["it", "nl"], "en"),
+            (&["fr-CA", "de"], "fr"),
             (&["en", "de"], "en"),
             (&[], "en"),
         ] {

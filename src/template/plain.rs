@@ -111,7 +111,7 @@ fn wrap(line: &str, out: &mut String) {
     let indent = indent(head);
     let mut column = head.chars().count();
     let mut is_first = true;
-    for word in rest.split_whitespace() {
+    for word in rest.split(' ').filter(|word| !word.is_empty()) {
         let width = word.chars().count();
         if !is_first && column + 1 + width > COLUMNS {
             out.push('\n');

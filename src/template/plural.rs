@@ -30,6 +30,46 @@ const RUSSIAN: Rules = &[
     ("many", "n % 10 == 0 or n % 10 >= 5 or (n % 100 >= 11 and n % 100 <= 14)"),
     ("one", "n % 10 == 1 and n % 100 != 11"),
 ];
+const SERBIAN: Rules = &[
+    ("few", "n % 10 >= 2 and n % 10 <= 4 and (n % 100 < 12 or n % 100 > 14)"),
+    ("one", "n % 10 == 1 and n % 100 != 11"),
+];
+const SLOVENE: Rules = &[
+    ("few", "n % 100 == 3 or n % 100 == 4"),
+    ("one", "n % 100 == 1"),
+    ("two", "n % 100 == 2"),
+];
+const LITHUANIAN: Rules = &[
+    ("few", "n % 10 >= 2 and (n % 100 < 11 or n % 100 > 19)"),
+    ("one", "n % 10 == 1 and (n % 100 < 11 or n % 100 > 19)"),
+];
+const LATVIAN: Rules = &[
+    ("one", "n % 10 == 1 and n % 100 != 11"),
+    ("zero", "n % 10 == 0 or (n % 100 >= 11 and n % 100 <= 19)"),
+];
+const IRISH: Rules = &[
+    ("few", "n >= 3 and n <= 6"),
+    ("many", "n >= 7 and n <= 10"),
+    ("one", "n == 1"),
+    ("two", "n == 2"),
+];
+const WELSH: Rules = &[
+    ("few", "n == 3"),
+    ("many", "n == 6"),
+    ("one", "n == 1"),
+    ("two", "n == 2"),
+    ("zero", "n == 0"),
+];
+const MALTESE: Rules = &[
+    ("few", "n == 0 or (n % 100 >= 3 and n % 100 <= 10)"),
+    ("many", "n % 100 >= 11 and n % 100 <= 19"),
+    ("one", "n == 1"),
+    ("two", "n == 2"),
+];
+/// 1, 21, 31 … are singular: Icelandic, Macedonian.
+const ENDS_IN_ONE: Rules = &[("one", "n % 10 == 1 and n % 100 != 11")];
+/// 0 and 1 are singular, and there are no further forms: Persian, Hindi.
+const UP_TO_ONE: Rules = &[("one", "n < 2")];
 const ROMANIAN: Rules = &[("few", "n == 0 or (n != 1 and n % 100 >= 1 and n % 100 <= 19)"), ("one", "n == 1")];
 /// Numbers change nothing: Japanese, Chinese, Korean, Vietnamese, Thai, Indonesian.
 const NONE: Rules = &[];
@@ -44,6 +84,15 @@ fn rules(language: &str) -> Rules {
         "cs" | "sk" => CZECH,
         "pl" => POLISH,
         "ru" | "uk" | "be" => RUSSIAN,
+        "sr" | "hr" | "bs" => SERBIAN,
+        "sl" => SLOVENE,
+        "lt" => LITHUANIAN,
+        "lv" => LATVIAN,
+        "ga" => IRISH,
+        "cy" => WELSH,
+        "mt" => MALTESE,
+        "is" | "mk" => ENDS_IN_ONE,
+        "fa" | "hi" => UP_TO_ONE,
         "ro" => ROMANIAN,
         "ja" | "zh" | "ko" | "vi" | "th" | "id" | "ms" => NONE,
         _ => ONE,
@@ -158,5 +207,46 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Against Node's Intl, as `tests/data/cldr.csv` has it.
+    #[test]
+    fn every_language_of_the_table_follows_cldr() {
+        let mut wrong = Vec::new();
+        for row in csv::Reader::from_reader(include_str!("../../tests/data/cldr.csv").as_bytes()).records() {
+            let row = row.unwrap();
+            if &row[1] != "plural" {
+                continue;
+            }
+            let (language, name) = (&row[0], &row[2]);
+            let holds = |n: &str| {
+                let first = categories(language).into_iter().find(|form| {
+                    let mut engine = tera::Tera::new();
+                    let condition = if *form == "other" {
+                        "true".to_owned()
+                    } else {
+                        condition(language, form, "n")
+                    };
+                    engine
+                        .add_raw_template("t", &format!("{{% if {condition} %}}y{{% endif %}}"))
+                        .unwrap();
+                    let context = tera::Context::from_serialize(&serde_json::json!({ "n": n.parse::<i64>().unwrap() })).unwrap();
+                    engine.render("t", &context).unwrap() == "y"
+                });
+                first == Some(name)
+            };
+            // Each form once, at its smallest and its largest number, and at some between: the engine is slow to build.
+            let numbers: Vec<&str> = row[4].split(' ').collect();
+            let step = (numbers.len() / 12).max(1);
+            wrong.extend(
+                numbers
+                    .iter()
+                    .step_by(step)
+                    .chain(numbers.last())
+                    .filter(|n| !holds(n))
+                    .map(|n| format!("{language}: {n} is {name}")),
+            );
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }

@@ -2,13 +2,19 @@
 
 use crate::outbox::Kind;
 use crate::partner::Zone;
-use crate::template::view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, format_instant};
+use crate::template::formats::Formats;
+use crate::template::view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View};
 use crate::time::Timestamp;
 
 /// Returns a view in which every field that mails of this kind use is set, with ordinary content and the dates in `language`: for previews,
 /// and to check templates.
 pub fn sample(kind: Kind, language: &str) -> View {
-    let leads = Leads { language };
+    sample_in(kind, Formats::built_in(language))
+}
+
+/// Returns the same with its dates as `formats` write them.
+pub(crate) fn sample_in(kind: Kind, formats: &Formats) -> View {
+    let leads = Leads { formats };
     let (urgent, cooled, spam, plain) = (leads.urgent(), leads.cooled(), leads.spam(), leads.plain());
     let mut view = View {
         portal: portal(),
@@ -80,8 +86,13 @@ pub struct Sample {
 /// Returns the views that each template must render: [`sample`], one as bare as a record may be, one whose lists and texts are as long as they
 /// become, one that has cooled, one whose words are chosen to break out of where they stand, and one in Hebrew and Arabic.
 pub fn samples(kind: Kind, language: &str) -> [Sample; 6] {
-    let leads = Leads { language };
-    let full = sample(kind, language);
+    samples_in(kind, Formats::built_in(language))
+}
+
+/// Returns the same with their dates as `formats` write them.
+pub(crate) fn samples_in(kind: Kind, formats: &Formats) -> [Sample; 6] {
+    let leads = Leads { formats };
+    let full = sample_in(kind, formats);
     let bare = View {
         recipient: Recipient {
             name: None,
@@ -159,13 +170,13 @@ fn answers() -> AnswersView {
 
 /// The leads of the samples, with dates in one language.
 struct Leads<'a> {
-    language: &'a str,
+    formats: &'a Formats,
 }
 
 impl Leads<'_> {
     fn instant(&self, at: &str) -> String {
         let at: Timestamp = at.parse().expect("the samples' instants are well-formed");
-        format_instant(at, Zone(chrono_tz::Europe::Berlin), self.language)
+        self.formats.instant(at, Zone(chrono_tz::Europe::Berlin))
     }
 
     fn urgent(&self) -> LeadView {
@@ -192,7 +203,7 @@ impl Leads<'_> {
         country: Some("DE".to_owned()),
         source: Some("AppSource".to_owned()),
         call_to_action: Some("ContactMe".to_owned()),
-        value: Some("50000 EUR".to_owned()),
+        value: Some(self.formats.amount(&50_000.into(), "EUR")),
         is_spam: false,
         answers: None,
     }
@@ -249,7 +260,7 @@ impl Leads<'_> {
                 phone: Some("+49 30 901820 ".repeat(4)),
             }),
             notes: Some("We would like to move all of it, as soon as possible & without a break. ".repeat(100)),
-            value: Some("123456789012345.67 EUR".to_owned()),
+            value: Some(self.formats.amount(&999_999_999_999_999_u64.into(), "XAF")),
             is_spam: true,
             answers: Some(answers()),
             ..self.urgent()

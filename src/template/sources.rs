@@ -16,6 +16,9 @@ pub(crate) const BUILT_IN_MARK: &str = "built-in ";
 /// The file with a language's words.
 pub(crate) const MESSAGES: &str = "messages.toml";
 
+/// The file that says how a language writes dates, numbers and amounts.
+pub(crate) const FORMATS: &str = "formats.toml";
+
 /// What else is a template, by its ending.
 const ENDINGS: [&str; 5] = ["mjml", "html", "txt", "subject", "toml"];
 
@@ -38,6 +41,8 @@ pub(crate) struct Folder {
     pub(crate) files: BTreeMap<String, Source>,
     /// Files of messages, the operator's after the built-in one.
     pub(crate) messages: Vec<Source>,
+    /// Files of formats, likewise.
+    pub(crate) formats: Vec<Source>,
 }
 
 /// All files.
@@ -86,10 +91,10 @@ impl Sources {
         } else {
             self.languages.entry(language.to_owned()).or_default()
         };
-        if name == MESSAGES {
-            folder.messages.push(source);
-        } else {
-            folder.files.insert(name, source);
+        match name.as_str() {
+            MESSAGES => folder.messages.push(source),
+            FORMATS => folder.formats.push(source),
+            _ => _ = folder.files.insert(name, source),
         }
     }
 

@@ -1,16 +1,15 @@
 //! What a template may say: the values that the delivery room hands over, as plain text in the receiver's language and zone.
 //!
 //! Lead text is written by strangers. Each field says here how it is made harmless on its way into a template (`clean`), so that neither the
-//! builder of a view nor the author of a template can forget it: names on one line, notes without control characters, links without blanks.
+//! builder of a view nor the author of a template can forget it: names on one line and within their own direction, notes without control
+//! characters, links without blanks.
 //! HTML escaping comes on top, from the engine.
 //!
 //! Text that is missing does not reach a template: `{% if lead.deal %}` asks for it, and printing it without asking is a fault that the sample
 //! with little to say shows. What has fields (`lead.contact`) is `none` where it is missing, so that `{% if lead.contact.email %}` may ask.
 
-use chrono::{Datelike, Timelike};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::partner::Zone;
 use crate::template::clean;
 use crate::time::Timestamp;
 
@@ -78,7 +77,7 @@ pub struct Recipient {
 #[serde(default)]
 pub struct PartnerView {
     /// Its `organizationId`.
-    #[serde(serialize_with = "clean::line")]
+    #[serde(serialize_with = "clean::word")]
     pub id: String,
     /// Its name, or its id where it has none.
     #[serde(serialize_with = "clean::line")]
@@ -90,7 +89,7 @@ pub struct PartnerView {
 #[serde(default)]
 pub struct LeadView {
     /// Its id.
-    #[serde(serialize_with = "clean::line")]
+    #[serde(serialize_with = "clean::word")]
     pub id: String,
     /// The customer's name.
     #[serde(serialize_with = "clean::line")]
@@ -104,9 +103,9 @@ pub struct LeadView {
     /// `urgent` or `cooled` (`R-URGENT`).
     #[serde(deserialize_with = "urgency", skip_serializing_if = "Option::is_none")]
     pub urgency: Option<Word>,
-    /// When it came, by [`format_instant`].
+    /// When it came, by [`Formats::instant`](super::Formats::instant).
     pub created: String,
-    /// When it expires or expired, by [`format_instant`].
+    /// When it expires or expired, by [`Formats::instant`](super::Formats::instant).
     pub due: String,
     /// How much time is left, by [`days_left`].
     pub days_left: i64,
@@ -119,15 +118,15 @@ pub struct LeadView {
     #[serde(serialize_with = "clean::maybe_lines", skip_serializing_if = "clean::is_nothing")]
     pub notes: Option<String>,
     /// The customer's country.
-    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
+    #[serde(serialize_with = "clean::maybe_word", skip_serializing_if = "clean::is_nothing")]
     pub country: Option<String>,
     /// `referralSource`, as on the wire; the templates have words for the known ones.
-    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
+    #[serde(serialize_with = "clean::maybe_word", skip_serializing_if = "clean::is_nothing")]
     pub source: Option<String>,
     /// `callToAction`, as on the wire; the templates have words for the known ones.
-    #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
+    #[serde(serialize_with = "clean::maybe_word", skip_serializing_if = "clean::is_nothing")]
     pub call_to_action: Option<String>,
-    /// The deal's value with its currency.
+    /// The deal's value with its currency, by [`Formats::amount`](super::Formats::amount).
     #[serde(serialize_with = "clean::maybe_line", skip_serializing_if = "clean::is_nothing")]
     pub value: Option<String>,
     /// Whether the lead is flagged as likely spam (`R-VERIFY`).
@@ -178,63 +177,6 @@ fn urgency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Word>, D
     }
 }
 
-const WEEKDAYS_EN: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const WEEKDAYS_DE: [&str; 7] = ["Mo.", "Di.", "Mi.", "Do.", "Fr.", "Sa.", "So."];
-const MONTHS_EN: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const MONTHS_DE: [&str; 12] = [
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-];
-
-/// Returns an instant as a reader of `language` writes it, to the minute (cut, so that a deadline is never shown later than it is), in
-/// `zone`, which it names. A language without words of its own here is served in English.
-///
-/// ```
-/// use posthorn::{partner::Zone, template::format_instant};
-/// let at = "2026-03-02T16:00:00Z".parse().unwrap();
-/// let berlin = Zone(chrono_tz::Europe::Berlin);
-/// assert_eq!(format_instant(at, berlin, "en"), "Mon 2 March 2026, 17:00 (Europe/Berlin)");
-/// assert_eq!(format_instant(at, berlin, "de"), "Mo., 2. März 2026, 17:00 Uhr (Europe/Berlin)");
-/// ```
-pub fn format_instant(at: Timestamp, zone: Zone, language: &str) -> String {
-    let local = at.to_utc().with_timezone(&zone.0);
-    let (weekday, month) = (local.weekday().num_days_from_monday() as usize, local.month0() as usize);
-    let (day, year, hour, minute, zone) = (local.day(), local.year(), local.hour(), local.minute(), zone.0.name());
-    match clean::primary(language).as_str() {
-        "de" => {
-            let (weekday, month) = (WEEKDAYS_DE[weekday], MONTHS_DE[month]);
-            format!("{weekday}, {day}. {month} {year}, {hour:02}:{minute:02} Uhr ({zone})")
-        }
-        _ => {
-            let (weekday, month) = (WEEKDAYS_EN[weekday], MONTHS_EN[month]);
-            format!("{weekday} {day} {month} {year}, {hour:02}:{minute:02} ({zone})")
-        }
-    }
-}
-
 /// Returns how many days are left until `due`, begun ones counted: 14 right after a lead came that expires in 14 × 24 h, 1 within the last
 /// 24 hours, 0 from the due instant on.
 ///
@@ -248,53 +190,6 @@ pub fn days_left(now: Timestamp, due: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_instant_is_shown_in_the_readers_zone_and_words() {
-        let cases = [
-            (
-                "2026-03-02T16:00:00Z",
-                "Europe/Berlin",
-                "en",
-                "Mon 2 March 2026, 17:00 (Europe/Berlin)",
-            ),
-            (
-                "2026-03-02T16:00:00Z",
-                "Europe/Berlin",
-                "de",
-                "Mo., 2. März 2026, 17:00 Uhr (Europe/Berlin)",
-            ),
-            (
-                "2026-03-02T16:00:00Z",
-                "Europe/Berlin",
-                "de-AT",
-                "Mo., 2. März 2026, 17:00 Uhr (Europe/Berlin)",
-            ),
-            (
-                "2026-03-02T16:00:00Z",
-                "Europe/Berlin",
-                "fr",
-                "Mon 2 March 2026, 17:00 (Europe/Berlin)",
-            ),
-            (
-                "2026-03-29T01:00:00Z",
-                "Europe/Berlin",
-                "de",
-                "So., 29. März 2026, 03:00 Uhr (Europe/Berlin)",
-            ),
-            ("2025-12-31T23:59:59.999Z", "UTC", "en", "Wed 31 December 2025, 23:59 (UTC)"),
-            (
-                "2025-12-31T18:30:00Z",
-                "Asia/Kolkata",
-                "de",
-                "Do., 1. Januar 2026, 00:00 Uhr (Asia/Kolkata)",
-            ),
-        ];
-        for (at, zone, language, shown) in cases {
-            let zone = Zone(zone.parse().unwrap());
-            assert_eq!(format_instant(at.parse().unwrap(), zone, language), shown);
-        }
-    }
 
     #[test]
     fn begun_days_count_and_nothing_is_left_at_the_due_instant() {

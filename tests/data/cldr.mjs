@@ -36,8 +36,11 @@ function formats(language) {
   const amount = parts.map((part) =>
     part.type === "currency" ? "{currency}" : part.type === "integer" ? "{amount}" : part.value).join("");
   const digits = [...Array(10).keys()].map((n) => new Intl.NumberFormat(tag(language), { useGrouping: false }).format(n)).join("");
+  // A direction mark that belongs to a sign comes as a part of its own.
+  const signOf = (parts) => parts.map((part, n) =>
+    part.type === "currency" || (/^[\u200e\u200f]+$/.test(part.value) && parts[n - 1]?.type === "currency") ? part.value : "").join("");
   const symbols = Intl.supportedValuesOf("currency")
-    .map((code) => [code, part(amountFormat(language, code).formatToParts(5), "currency")])
+    .map((code) => [code, signOf(amountFormat(language, code).formatToParts(5))])
     .filter(([code, symbol]) => symbol !== code && symbol !== "¤");
   const lines = [
     `# How ${new Intl.DisplayNames("en", { type: "language" }).of(language)} writes dates, numbers and amounts: Unicode CLDR ${process.versions.cldr}`,

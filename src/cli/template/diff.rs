@@ -11,7 +11,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::page::count;
 use crate::cli::template::{folder, preview, real};
 use crate::delivery::compose::Composer;
-use crate::template::{Error, Rendered, Set, View, samples};
+use crate::template::{Error, Rendered, Set, View};
 
 /// Lines around a change that are shown with it.
 const CONTEXT_LINES: usize = 2;
@@ -86,7 +86,7 @@ async fn mails(args: &TemplateDiff, composer: &Composer, ctx: &Context) -> Resul
     });
     if letters.is_empty() {
         let language = preview::language(set, wanted.unwrap_or(&ctx.settings().mail.locale), ctx);
-        let all = samples(args.kind, &language).into_iter();
+        let all = set.samples(args.kind, &language).into_iter();
         return Ok(all
             .map(|sample| (format!("sample {}", sample.name), language.clone(), sample.view))
             .collect());

@@ -10,7 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::template::{folder, real, serve};
 use crate::delivery::compose::{Composer, NoMail};
 use crate::outbox::Kind;
-use crate::template::{Set, View, check, samples};
+use crate::template::{Set, View, check};
 
 /// `template preview`
 pub(crate) async fn preview(args: &TemplatePreview, ctx: &Context) -> Result<Exit, Failure> {
@@ -67,7 +67,9 @@ async fn subject(args: &TemplatePreview, kind: Kind, composer: &Composer, ctx: &
         let view = composer.view_of(&letter, &language);
         return Ok((view, language));
     }
-    let sample = samples(kind, &language)
+    let sample = composer
+        .templates()
+        .samples(kind, &language)
         .into_iter()
         .find(|sample| sample.name == args.sample.as_str());
     let view = sample.map(|sample| sample.view).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::delivery::compose::Composer;
 use crate::delivery::specimen::{NotSent, send};
 use crate::settings::{Mode, Transport};
-use crate::template::{Set, sample};
+use crate::template::Set;
 
 /// `template send-test`
 pub(crate) async fn send_test(args: &TemplateSendTest, ctx: &Context) -> Result<Exit, Failure> {
@@ -23,7 +23,7 @@ pub(crate) async fn send_test(args: &TemplateSendTest, ctx: &Context) -> Result<
     let composer = Composer::with_templates(settings, &fresh_key()?, Set::load(folder(&args.dir, ctx))?)?;
     let set = composer.templates();
     let language = preview::language(set, args.lang.as_deref().unwrap_or(&settings.mail.locale), ctx);
-    let mut view = sample(args.kind, &language);
+    let mut view = set.sample(args.kind, &language);
     view.recipient.address = args.address.to_string();
     // Its links would be somebody's, and this mail is nobody's.
     view.unsubscribe_url = None;

@@ -132,7 +132,7 @@ async fn mail(
         return StatusCode::NOT_FOUND.into_response();
     };
     let shown = lock(&shared);
-    let Some(sample) = samples(kind, &language).into_iter().find(|one| one.name == sample) else {
+    let Some(sample) = shown.set.samples(kind, &language).into_iter().find(|one| one.name == sample) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let mail = match shown.set.render(kind, &language, &sample.view) {

@@ -31,10 +31,10 @@ fn the_customers_first_usable_contact_is_mailed() {
             "the first usable",
         ),
         (
-            team(json!([{ "email": "A@Bücher.example", "contactPreference": { "locale": "fr" } }])),
+            team(json!([{ "email": "A@Bücher.example", "contactPreference": { "locale": "it" } }])),
             &[],
             Some(("a@xn--bcher-kva.example", "en")),
-            "IDNA; no French",
+            "IDNA; no Italian",
         ),
         (
             team(json!([{ "email": "a@c.example", "contactPreference": silent }, { "email": "b@c.example" }])),

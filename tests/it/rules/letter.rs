@@ -48,9 +48,9 @@ fn both_halves_of_a_mail_say_the_same() {
             let is_german = mail.header("Content-Language").as_deref() == Some("de");
             let warning = if is_german { "nicht überprüft" } else { "is not verified" };
             let due = match (mail.to.contains("contoso"), is_german) {
-                (true, _) => "16 March 2026, 13:3",
-                (false, true) => "16. März 2026, 08:0",
-                (false, false) => "16 March 2026, 08:0",
+                (true, _) => "16 March 2026 at 13:3",
+                (false, true) => "16. März 2026 um 08:0",
+                (false, false) => "16 March 2026 at 08:0",
             };
             for (half, text) in [("text", &mail.text), ("html", &mail.html)] {
                 for part in ["Customer ", "Deal ", "https://portal.example/leads/", "%20%C3%BC%2F", due, warning] {

@@ -17,7 +17,9 @@ fn a_mail_speaks_the_contacts_language_else_the_partners_else_the_configured_one
             (json!(null), json!("de-AT"), "en", "de"),
             (json!(null), json!(null), "de", "de"),
             (json!(null), json!(null), "en", "en"),
-            (json!("fr"), json!("de"), "en", "en"),
+            (json!("it"), json!("de"), "en", "en"),
+            (json!("fr-CA"), json!("de"), "en", "fr"),
+            (json!("ar"), json!("de"), "en", "ar"),
             (json!("en-GB"), json!("de"), "de", "en"),
             (json!(""), json!("de"), "en", "de"),
         ]
@@ -34,7 +36,12 @@ fn a_mail_speaks_the_contacts_language_else_the_partners_else_the_configured_one
                 .iter()
                 .find(|mail| mail.to == format!("{id}@x.example"))
                 .expect("it was mailed");
-            let language = if mail.subject.starts_with("Neuer Lead") { "de" } else { "en" };
+            let language = match mail.subject.split([':', '\u{202F}']).next() {
+                Some("Neuer Lead") => "de",
+                Some("Nouvelle demande") => "fr",
+                Some("طلب جديد") => "ar",
+                _ => "en",
+            };
             assert_eq!(
                 language, expected,
                 "contact {contact}, partner {of_partner}, configured {configured}: {}",
