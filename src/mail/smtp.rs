@@ -418,7 +418,7 @@ impl Connection {
             let commands = self.commands(&envelope, bytes).ok()?;
             Some((envelope.to, commands))
         });
-        let (smtp, turn) = (&mut self.smtp, &mut self.turn);
+        let (smtp, turn) = (&mut self.smtp, &self.turn);
         let dialogue = async {
             turn.write_mail(bytes).await.map_err(|e| of_network(Stage::FinalDot, &e))?;
             if let Some((_, commands)) = &next {

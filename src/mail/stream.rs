@@ -17,12 +17,12 @@ use std::task::{Context, Poll, ready};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// What a turn keeps before it sends: a mail without an attachment is one packet train, and one with is not held in memory twice.
+/// What a turn keeps before it sends, and as much again at most: a mail without an attachment is one packet train, and one with is not held in memory twice.
 const OUT_BYTES_MAX: usize = 64 * 1024;
 
 /// The longest line that is looked for in one go before TLS; longer ones come in pieces. RFC 5321 §4.5.3.1.5 allows 512.
@@ -146,24 +146,43 @@ impl Turn {
     }
 
     /// Writes a mail and its final dot, lines that begin with a dot doubled (RFC 5321 §4.5.2). What does not fit a turn leaves at once.
-    pub(super) async fn write_mail(&mut self, mail: &[u8]) -> io::Result<()> {
+    pub(super) async fn write_mail(&self, mail: &[u8]) -> io::Result<()> {
         self.state().dot_end = NOT_WRITTEN;
         if mail.starts_with(b".") {
-            self.write_all(b".").await?;
+            self.keep(b".").await?;
         }
         let mut start = 0;
         for at in memchr::memmem::find_iter(mail, b"\n.") {
-            self.write_all(&mail[start..=at]).await?;
-            self.write_all(b".").await?;
+            // The dot that begins the line comes once more with what follows.
+            self.keep(&mail[start..at + 2]).await?;
             start = at + 1;
         }
-        self.write_all(&mail[start..]).await?;
+        self.keep(&mail[start..]).await?;
         if !mail.ends_with(b"\r\n") {
-            self.write_all(b"\r\n").await?;
+            self.keep(b"\r\n").await?;
         }
-        self.write_all(FINAL_DOT).await?;
+        self.keep(FINAL_DOT).await?;
         let mut state = self.state();
         state.dot_end = state.n_before + state.out.len() as u64;
+        Ok(())
+    }
+
+    /// Keeps bytes for the turn; what does not fit leaves at once.
+    async fn keep(&self, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.chunks(OUT_BYTES_MAX) {
+            let is_full = {
+                let mut state = self.state();
+                let is_full = state.out.len() >= OUT_BYTES_MAX;
+                if !is_full {
+                    state.out.extend_from_slice(piece);
+                }
+                is_full
+            };
+            if is_full {
+                std::future::poll_fn(|cx| self.state().poll_send(cx)).await?;
+                self.state().out.extend_from_slice(piece);
+            }
+        }
         Ok(())
     }
 
