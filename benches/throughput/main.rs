@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use senders::Mails;
+use senders::{Keep, Mails};
 
 /// Mails on the way at once, here and in the loops.
 const N_CONNECTIONS: usize = 8;
@@ -111,7 +111,8 @@ fn wanted(words: &[&str]) -> Outcome<Wanted> {
 fn send(which: &str, sink: &str, maildir: &str, n_mails: &str) -> Outcome {
     let (sink, mails, n_mails): (SocketAddr, _, _) = (sink.parse()?, Mails::read(Path::new(maildir))?, n_mails.parse()?);
     match which {
-        "bare" => senders::bare_loop(sink, mails, n_mails, N_CONNECTIONS),
+        "bare" => senders::lettre_loop(sink, mails, n_mails, N_CONNECTIONS, Keep::Bare),
+        "as-pool" => senders::lettre_loop(sink, mails, n_mails, N_CONNECTIONS, Keep::AsPool),
         "two-turns" => senders::pipelined(sink, mails, n_mails, N_CONNECTIONS, false),
         "one-turn" => senders::pipelined(sink, mails, n_mails, N_CONNECTIONS, true),
         other => Err(format!("there is no loop {other:?}").into()),

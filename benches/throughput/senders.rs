@@ -54,8 +54,18 @@ impl Mails {
     }
 }
 
-/// The bare loop: lettre's connection, kept, with TCP_NODELAY, `n_connections` at once.
-pub fn bare_loop(sink: SocketAddr, mails: Mails, n_mails: usize, n_connections: usize) -> Outcome {
+/// How the lettre loops keep their connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// With TCP_NODELAY, and without a question: the bare loop.
+    Bare,
+    /// As lettre's pool does: without TCP_NODELAY, which cannot be set there, and with a NOOP before each mail but the first. The pool itself is behind a
+    /// feature of lettre's; with it here, every build of the tests would compile posthorn anew.
+    AsPool,
+}
+
+/// Loops over lettre's connections, `n_connections` at once.
+pub fn lettre_loop(sink: SocketAddr, mails: Mails, n_mails: usize, n_connections: usize, keep: Keep) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mails, begun) = (Arc::new(mails), Arc::new(AtomicUsize::new(0)));
@@ -64,15 +74,20 @@ pub fn bare_loop(sink: SocketAddr, mails: Mails, n_mails: usize, n_connections: 
             let (mails, begun) = (Arc::clone(&mails), Arc::clone(&begun));
             senders.spawn(async move {
                 let tcp = tokio::net::TcpStream::connect(sink).await?;
-                tcp.set_nodelay(true)?;
+                tcp.set_nodelay(keep == Keep::Bare)?;
                 let hello = ClientId::Domain("bench.example".to_owned());
                 let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(tcp), &hello).await?;
+                let mut is_first = true;
                 loop {
                     let n = begun.fetch_add(1, Ordering::Relaxed);
                     if n >= n_mails {
                         connection.quit().await?;
                         return Ok(());
                     }
+                    if keep == Keep::AsPool && !is_first && !connection.test_connected().await {
+                        return Err("the sink went away".into());
+                    }
+                    is_first = false;
                     let (envelope, bytes) = mails.nth(n);
                     connection.send(envelope, bytes).await?;
                 }

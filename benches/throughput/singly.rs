@@ -14,6 +14,9 @@ use crate::{FAR, N_CONNECTIONS, Outcome, SINGLY, Wanted, records};
 /// Of the leads, one in so many is mailed to the far relay: the bare loop takes four turns a mail there.
 const FAR_SHARE: usize = 10;
 
+/// Of the leads, one in so many is mailed as lettre's pool does: 44 ms a mail.
+const POOL_SHARE: usize = 50;
+
 /// One round's figures.
 struct Round {
     import: Run,
@@ -21,6 +24,7 @@ struct Round {
     smtp: Run,
     sink_cpu_seconds: f64,
     near: Peers,
+    as_pool: Run,
     far: Run,
     far_peers: Peers,
     commits_per_second: f64,
@@ -89,6 +93,7 @@ fn round(wanted: &Wanted, sink: &Sink, far_sink: &Sink) -> Outcome<Round> {
         return Err(format!("{n_sent} mails came out of {} leads", wanted.n_leads).into());
     }
     let near = Peers::measure(&world, sink, wanted.n_leads)?;
+    let as_pool = world.send("as-pool", sink.address(), wanted.n_leads.div_ceil(POOL_SHARE))?;
 
     let n_far = wanted.n_leads.div_ceil(FAR_SHARE);
     let distant = world.database("distant")?;
@@ -105,6 +110,7 @@ fn round(wanted: &Wanted, sink: &Sink, far_sink: &Sink) -> Outcome<Round> {
         smtp,
         sink_cpu_seconds,
         near,
+        as_pool,
         far,
         far_peers,
         commits_per_second: measured::commits_per_second(world.folder())?,
@@ -128,10 +134,16 @@ fn print(wanted: &Wanted, rounds: &[Round]) {
     speed("posthorn to a Maildir", n_near, &|r| r.maildir);
     speed("posthorn to the sink", n_near, &|r| r.smtp);
     speed("bare loop", n_near, &|r| r.near.bare);
+    speed("as lettre's pool does it", wanted.n_leads.div_ceil(POOL_SHARE) as f64, &|r| {
+        r.as_pool
+    });
     speed("pipelined, two turns a mail", n_near, &|r| r.near.two_turns);
     speed("pipelined, one turn a mail: the sink's ceiling", n_near, &|r| r.near.one_turn);
     line(rounds, "posthorn / bare loop", "", 2, |r| {
         r.near.bare.wall_seconds / r.smtp.wall_seconds
+    });
+    line(rounds, "posthorn, the import counted in / bare loop", "", 2, |r| {
+        r.near.bare.wall_seconds / (r.import.wall_seconds + r.smtp.wall_seconds)
     });
     println!();
     speed("posthorn, 5 ms away", n_far, &|r| r.far);
