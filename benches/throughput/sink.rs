@@ -78,11 +78,7 @@ impl Sink {
 
 impl Taken {
     fn take(&self, mail: &[u8]) {
-        if let Some(mark) = self.mark
-            && let Some(at) = mail.windows(mark.len()).position(|window| window == mark)
-            && let Some(digits) = mail.get(at + mark.len()..at + mark.len() + 12)
-            && let Ok(number) = String::from_utf8_lossy(digits).parse()
-        {
+        if let Some(number) = self.mark.and_then(|mark| number_behind(mark, mail)) {
             self.arrivals
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -90,6 +86,14 @@ impl Taken {
         }
         self.n_mails.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Returns the number of twelve digits behind a mark: the first that stands whole, as quoted-printable may break a line within one.
+fn number_behind(mark: &[u8], mail: &[u8]) -> Option<usize> {
+    let places = mail.windows(mark.len() + 12).filter(|window| window.starts_with(mark));
+    places
+        .filter_map(|window| std::str::from_utf8(&window[mark.len()..]).ok()?.parse().ok())
+        .next()
 }
 
 fn converse(mut client: TcpStream, after: Duration, taken: &Taken) -> io::Result<()> {
