@@ -31,6 +31,9 @@ use crate::time::Timestamp;
 /// Leads that a digest names as mailed singly that day: a reminder, not a second list.
 const MAILED_LISTED_MAX: i64 = 20;
 
+/// Digests and other gathered notices of one claim: each has up to hundreds of leads, which are in memory until its mails are written.
+const GATHERED_MAX: usize = 16;
+
 /// The epoch of no worker: for deliveries that are rolled back.
 const NOBODY: i64 = 0;
 
@@ -80,11 +83,17 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, li
     let mut n_touched = queued.len();
     let mut deliveries = drop_unwanted(&mut tx, now, rules, owner, queued).await?;
     let room = limit - n_touched as i64;
-    let notices = if room > 0 {
+    let mut notices = if room > 0 {
         claim_notices(&mut tx, now, room).await?
     } else {
         Vec::new()
     };
+    // The others stay pending, and are locked no longer than this transaction takes.
+    let mut n_gathered = 0;
+    notices.retain(|notice| {
+        n_gathered += usize::from(notice.lead_id.is_none());
+        notice.lead_id.is_some() || n_gathered <= GATHERED_MAX
+    });
     let mut read = Read::default();
     if !notices.is_empty() {
         n_touched += notices.len();
@@ -350,13 +359,25 @@ async fn read_letters(
     known.read_more(tx, &partners).await?;
     let mailed = read_mailed(tx, rules, &deliveries).await?;
     let threads = read_threads(tx, &deliveries, &leads).await?;
+    // A lead goes into its letter as it is, but where several tell of it: a digest's hundred are some hundred kilobytes.
+    let mut seen = HashSet::new();
+    let ids = deliveries
+        .iter()
+        .flat_map(|delivery| delivery.lead_id.iter().chain(&delivery.leads));
+    let shared: HashSet<LeadId> = ids.filter(|id| !seen.insert(*id)).cloned().collect();
     let mut letters = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
         let about: Vec<Lead> = delivery
             .lead_id
             .iter()
             .chain(&delivery.leads)
-            .filter_map(|id| leads.get(id).cloned())
+            .filter_map(|id| {
+                if shared.contains(id) {
+                    leads.get(id).cloned()
+                } else {
+                    leads.remove(id)
+                }
+            })
             .collect();
         let still = |lead: &Lead| match delivery.kind {
             Kind::Lead | Kind::Digest | Kind::Reminder => lead.is_unanswered_at(now),

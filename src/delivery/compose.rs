@@ -1,7 +1,5 @@
 //! Composes the mail of a letter: what the template may say, the headers, the attachment.
 
-use std::borrow::Cow;
-
 use crate::app::Rules;
 use crate::app::claim::Letter;
 use crate::delivery::told::Told;
@@ -119,9 +117,9 @@ impl Composer {
             .templates
             .language_for(&[&delivery.language, &self.settings.mail.locale])
             .to_owned();
-        let mut leads = Cow::from(&letter.leads);
+        let mut leads: Vec<&Lead> = letter.leads.iter().collect();
         if matches!(delivery.kind, Kind::Digest | Kind::Reminder) {
-            digest::sort(leads.to_mut(), now);
+            digest::sort(&mut leads, now);
         }
         let (view, unlisted) = self.view(letter, &leads, now, &language);
         let unwritable = |error: String| NoMail::Unwritable(error);
@@ -182,7 +180,7 @@ impl Composer {
     }
 
     /// Returns what the template may say, and the leads that it is not to list (`R-DIGEST`).
-    pub(super) fn view(&self, letter: &Letter, leads: &[Lead], now: Timestamp, language: &str) -> (View, Vec<LeadView>) {
+    pub(super) fn view(&self, letter: &Letter, leads: &[&Lead], now: Timestamp, language: &str) -> (View, Vec<LeadView>) {
         let delivery = &letter.delivery;
         let formats = self.templates.formats(language);
         let show = |lead: &Lead| LeadView {
@@ -195,7 +193,7 @@ impl Composer {
             Kind::Digest => digest::n_listed(leads.len(), self.settings.policy.digest_max_listed),
             Kind::Lead | Kind::Reminder | Kind::Expiry | Kind::Decline => leads.len(),
         };
-        let mut shown: Vec<LeadView> = leads.iter().map(show).collect();
+        let mut shown: Vec<LeadView> = leads.iter().copied().map(show).collect();
         let unlisted = shown.split_off(n_listed);
         let lead = is_single.then(|| shown.drain(..).next()).flatten();
         let partner = letter.partner.as_ref().map(|partner| PartnerView {

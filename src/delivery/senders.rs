@@ -122,6 +122,11 @@ impl Senders {
         self.n_under_way
     }
 
+    /// Returns how many leads the letters tell of that wait to be written.
+    pub(super) fn n_leads_waiting(&self) -> usize {
+        lock(&self.shared.waiting).iter().map(|(letter, _)| letter.leads.len()).sum()
+    }
+
     /// Waits for a first outcome, then for company, and returns up to `n_max` outcomes.
     pub(super) async fn outcomes(&mut self, n_max: usize, wait_first: Duration, wait_company: Duration) -> Vec<Tried> {
         self.wait_for(1, wait_first).await;

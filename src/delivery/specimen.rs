@@ -3,6 +3,7 @@
 use crate::app::claim::Letter;
 use crate::delivery::compose::{Composer, NoMail};
 use crate::delivery::relay_of;
+use crate::lead::Lead;
 use crate::mail::{Connection, Failed, Maildir, Outgoing, Relay};
 use crate::outbox::{Kind, Reply};
 use crate::partner::EmailAddress;
@@ -24,7 +25,8 @@ pub struct Specimen {
 impl Composer {
     /// Returns what the template would see of a letter when it is due, in `language`.
     pub fn view_of(&self, letter: &Letter, language: &str) -> View {
-        self.view(letter, &letter.leads, letter.delivery.due_at, language).0
+        let leads: Vec<&Lead> = letter.leads.iter().collect();
+        self.view(letter, &leads, letter.delivery.due_at, language).0
     }
 
     /// Makes a mail of rendered words, as it would be handed over. In mode `redirect` it goes where everything goes.

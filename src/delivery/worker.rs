@@ -26,6 +26,8 @@ const FLUSH_MAX: usize = UNRECORDED_MAX / 2;
 const OUTCOME_WAIT: Duration = Duration::from_millis(250);
 /// Claims that fill a batch: at the default batch 125 letters each, some milliseconds in which no outcome is recorded.
 const CLAIMS_PER_BATCH: usize = 4;
+/// Leads in memory above which no more is claimed, about 3 kB each: digests have many, and a batch of those took 140 MiB.
+const LEADS_WAITING_MAX: usize = 1_000;
 /// How long outcomes wait for company before they are committed.
 const FLUSH_WAIT: Duration = Duration::from_millis(5);
 /// How long a worker waits when all that is due belongs to partners that others hold.
@@ -175,6 +177,10 @@ impl Worker {
         let n_share = (self.batch / CLAIMS_PER_BATCH).max(1);
         let n_wanted = n_share.min(self.outlet.n_claimable(now));
         if self.stop.is_cancelled() || n_wanted == 0 || n_held + n_share > self.batch {
+            return Ok(0);
+        }
+        let n_leads = self.senders.n_leads_waiting() + self.unmarked.iter().map(|letter| letter.leads.len()).sum::<usize>();
+        if n_leads > LEADS_WAITING_MAX {
             return Ok(0);
         }
         if self.is_unsure {

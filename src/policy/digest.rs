@@ -1,11 +1,14 @@
 //! What a digest says: who comes first, and where it is cut (`R-DIGEST`).
 
+use std::borrow::Borrow;
+
 use crate::lead::model::{Lead, Urgency};
 use crate::time::Timestamp;
 
 /// Puts a digest's leads in order: urgent first, then newest.
-pub fn sort(leads: &mut [Lead], now: Timestamp) {
+pub fn sort<L: Borrow<Lead>>(leads: &mut [L], now: Timestamp) {
     leads.sort_by(|a, b| {
+        let (a, b): (&Lead, &Lead) = (a.borrow(), b.borrow());
         let calm = |lead: &Lead| lead.urgency_at(now) != Some(Urgency::Urgent);
         calm(a)
             .cmp(&calm(b))

@@ -1,5 +1,6 @@
 //! Digests: opened, moved, closed once, sent to each address (`R-DIGEST`).
 
+use crate::app::claim::claim;
 use crate::app::database::apply_settings;
 use crate::app::fire::RunMail;
 use crate::app::record::TryResult;
@@ -349,5 +350,28 @@ fn a_lead_whose_address_fails_goes_with_the_next_digest_where_the_next_address_h
         assert_eq!(portal.send("2026-03-02T17:00:00Z").await, Vec::<String>::new());
         assert!(portal.lead("L1").await.digest_id > portal.lead("L2").await.digest_id);
         assert_eq!(portal.work("2026-03-03T17:00:00Z").await, ["digest to u@contoso.example: L1"]);
+    });
+}
+
+/// A digest's hundreds of leads are in memory until its mails are written: the others wait for the next claim, and stay pending.
+#[test]
+fn a_claim_takes_few_digests_and_the_next_ones_the_others() {
+    both(async |portal| {
+        let now = "2026-03-02T17:00:00Z";
+        for n in 0..20 {
+            let id = format!("partner-{n:02}");
+            portal.partners("2026-03-01T08:00:00Z", [partner(&id).threshold(0)]).await;
+            portal
+                .import("2026-03-02T09:00:00Z", [lead(&format!("L{n:02}")).partner(&id)])
+                .await;
+        }
+        portal.fire(now).await;
+        let first = claim(&portal.store, at(now), &portal.rules, 1, 100).await.expect("a claim").letters;
+        assert_eq!(first.len(), 16);
+        let second = portal.claim(now).await;
+        let mut told: Vec<&str> = first.iter().chain(&second).map(|letter| letter.leads[0].id.as_str()).collect();
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told.len(), 20);
     });
 }
