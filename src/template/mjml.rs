@@ -4,6 +4,8 @@
 //! then stood where MJML drops text: that is refused, with its place. Conditions and loops may stand between MJML's elements; they are wrapped
 //! into `mj-raw`, which is what MJML asks for there.
 
+use std::collections::HashMap;
+
 use mrml::prelude::parser::Error as ParseError;
 use mrml::prelude::render::RenderOptions;
 
@@ -57,9 +59,14 @@ const HOLDS_ELEMENTS: [&str; 6] = ["mj-body", "mj-wrapper", "mj-section", "mj-gr
 pub(crate) fn convert(pieces: &[Piece]) -> Result<Vec<Piece>, Error> {
     let tokens = Tokens::write(pieces)?;
     let parsed = mrml::parse(&tokens.text).map_err(|error| tokens.unreadable(&error))?;
+    // MJML would have mail programs fetch Roboto and the like from Google, which would so learn who opens what. <mj-font> names others.
+    let options = RenderOptions {
+        fonts: HashMap::new(),
+        ..RenderOptions::default()
+    };
     let html = parsed
         .element
-        .render(&RenderOptions::default())
+        .render(&options)
         .map_err(|error| Error::at(&tokens.place_of(0), format!("MJML cannot be converted: {error}")))?;
     tokens.put_back(&html)
 }
