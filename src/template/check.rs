@@ -1,5 +1,6 @@
 //! What `template check` finds: faults that stop mails, and what is worth a look.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -7,10 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::outbox::Kind;
 use crate::template::contract::{self, Holds, Variable};
+use crate::template::contrast::faint;
 use crate::template::load::{KINDS, Set};
 use crate::template::near::hint;
 use crate::template::render::{FULL_MAX, direction};
 use crate::template::sample::sample;
+use crate::template::spam::traits;
+use crate::template::support::{BORNE, dropped};
 use crate::template::view::View;
 
 /// Gmail shows so much of a mail and hides the rest, and with it the footer.
@@ -24,6 +28,8 @@ pub struct Report {
     pub faults: Vec<String>,
     /// What is worth a look.
     pub warnings: Vec<String>,
+    /// CSS and HTML that big mail programs drop (`display:flex`), each with the programs; beside what the built-in templates use, too.
+    pub dropped: BTreeMap<String, &'static str>,
     /// Each language.
     pub languages: Vec<LanguageReport>,
     /// How many real leads were tried beside the samples.
@@ -116,6 +122,16 @@ impl Report {
                 format!("{place}: {kind}.txt says nothing, so the plain text is what the HTML says; a template of its own reads better");
             note(&mut self.warnings, found);
         }
+        let unsubscribe = view.unsubscribe_url.as_deref();
+        let found = traits(&mail.subject, &mail.html, &mail.text, unsubscribe);
+        for found in found.into_iter().chain(faint(&mail.html)) {
+            note(&mut self.warnings, format!("{place}: {found}"));
+        }
+        self.dropped.extend(
+            dropped(&mail.html)
+                .into_iter()
+                .filter(|(what, _)| !BORNE.iter().any(|(borne, _)| borne == what)),
+        );
         let n_bytes = mail.html.len();
         if n_bytes > CLIPPED_BYTES {
             let found = format!("{place}: {n_bytes} bytes of HTML; Gmail cuts what is longer than {CLIPPED_BYTES}");
@@ -212,6 +228,7 @@ mod tests {
     fn the_built_in_templates_pass_without_a_remark() {
         let report = check(None).0;
         assert_eq!((report.faults, report.warnings), (Vec::<String>::new(), Vec::new()));
+        assert_eq!(report.dropped, BTreeMap::new());
         for language in report.languages {
             assert_eq!(language.gaps, [""; 0]);
         }
@@ -220,10 +237,11 @@ mod tests {
     #[test]
     fn what_is_worth_a_look_is_told() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("footer.txt"), "").unwrap();
         std::fs::write(folder.path().join("lead.txt"), "{% if lead.deal %}{% endif %}").unwrap();
         std::fs::write(
             folder.path().join("decline.mjml"),
-            "<mjml><mj-body><mj-section><mj-column><mj-button href=\"www.portal.example\">{{ t.decline.find }}</mj-button>\
+            "<mjml><mj-body><mj-section><mj-column><mj-text color=\"#999999\"><p style=\"display:flex\">pale</p></mj-text><mj-button href=\"www.portal.example\">{{ t.decline.find }}</mj-button>\
              <mj-text>{% for i in [1,2,3] %}"
                 .to_owned()
                 + &"a long text ".repeat(3000)
@@ -236,6 +254,17 @@ mod tests {
         assert_eq!(report.faults, [""; 0]);
         let has = |text: &str| report.warnings.iter().any(|warning| warning.contains(text));
         assert!(has("lead, en: lead.txt says nothing"), "{:?}", report.warnings);
+        assert!(
+            has("decline, en: \"pale\" is #999999 on #ffffff, a contrast of 2.85; 4.5"),
+            "{:?}",
+            report.warnings
+        );
+        assert!(
+            has("digest, en: its plain text has no link to unsubscribe"),
+            "{:?}",
+            report.warnings
+        );
+        assert_eq!(report.dropped["display:flex"], "Outlook (Windows)");
         assert!(
             has("decline, de: \"www.portal.example\" is no link that mail programs open"),
             "{:?}",

@@ -22,6 +22,8 @@
 //! strict    compares every name with the contract, also where no sample comes by
 //! mjml      converts to HTML, tags aside       flat      what the engine reads, and where its tags were written
 //! load      does all that for each language, and renders the samples; check: what `template check` tells beside
+//! markup    reads rendered HTML, for check:    support   what mail programs drop
+//! contrast  text that is hard to read          spam      what filters distrust
 //! ```
 //!
 //! **Invariants:** a [`Set`] that loaded knows every name that its templates use, and has rendered each kind in each language, with much and
@@ -41,6 +43,7 @@ pub mod contract;
 
 mod attachment;
 mod clean;
+mod contrast;
 mod error;
 mod filters;
 mod flat;
@@ -49,6 +52,7 @@ mod formats;
 mod lex;
 mod lexicon;
 mod load;
+mod markup;
 mod messages;
 mod mjml;
 mod near;
@@ -58,7 +62,10 @@ mod plural;
 mod render;
 mod sample;
 mod sources;
+mod spam;
+mod specimen;
 mod strict;
+mod support;
 mod view;
 
 #[cfg(test)]
@@ -72,4 +79,5 @@ pub use page::{Page, PageView, RenderedPage, Typed};
 pub use render::Rendered;
 pub use sample::{Sample, sample, samples};
 pub use sources::{built_in_files, fingerprint};
+pub use specimen::Specimen;
 pub use view::{AnswersView, ContactView, LeadView, PartnerView, Portal, Recipient, View, days_left};

@@ -139,6 +139,12 @@ fn report_page(report: &Report) -> String {
     for warning in &report.warnings {
         page.heading(warning);
     }
+    if !report.dropped.is_empty() {
+        page.heading("Mail programs drop what follows; a mail must read well without it:");
+    }
+    for (what, programs) in &report.dropped {
+        page.fact(format_args!("{what}: {programs}"));
+    }
     if let Some(digest) = &report.digest {
         page.heading(format_args!(
             "Their digest is {digest}; `posthorn deliveries show` tells by it which templates wrote a mail."
