@@ -117,7 +117,6 @@ mod tests {
                 Piece::Text("x &amp; y"),
                 open("br", ""),
                 Piece::Close("p"),
-                Piece::Text("-->"),
             ]
         );
     }

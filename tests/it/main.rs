@@ -24,6 +24,7 @@ mod kill;
 mod links;
 mod listener;
 mod lists;
+mod pictures;
 mod rejected;
 mod relay;
 mod rules;

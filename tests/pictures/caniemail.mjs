@@ -15,7 +15,7 @@ const CLIENTS = [
 ];
 // Headings of several names, and those that no name can be read from.
 const NAMES = {
-  "css-block-inline-size": ["block-size", "inline-size"],
+  "css-block-inline-size": ["block-size"],
   "css-gap": ["gap", "column-gap", "row-gap"],
   "css-left-right-top-bottom": ["left", "right", "top", "bottom"],
   "css-margin-block-start-end": ["margin-block-start", "margin-block-end"],

@@ -2,13 +2,15 @@
 //!
 //! **Invariants:** no service is started and none is made to start at boot; another mail server on the machine stays what it is.
 //! So PostgreSQL is installed without its default cluster, and of the package `postfix`, which would replace the machine's mail server, only the
-//! files are unpacked below `target/`. What comes from PyPI lives in a Python environment of its own, below `target/`, too.
+//! files are unpacked below `target/`. What comes from PyPI lives in a Python environment of its own, below `target/`, too. What looks at mails:
+//! [`look`](crate::look).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::look;
 use crate::run::{Result, note, output, scratch};
 
 /// Where the tests find the servers that they talk to.
@@ -19,6 +21,10 @@ pub struct Tools {
     pub smtp_sink: PathBuf,
     /// The program `schemathesis`; `None` where there is no Python to run it, and none to be installed.
     pub schemathesis: Option<PathBuf>,
+    /// The program that looks at mails in Chromium; `None` where there is none.
+    pub look: Option<PathBuf>,
+    /// The program `spamassassin`; `None` where there is none.
+    pub spamassassin: Option<PathBuf>,
 }
 
 /// Returns everything that the tests need, installed if it has to be.
@@ -29,16 +35,17 @@ pub fn tools() -> Result<Tools> {
     Ok(Tools {
         postgres_bin: postgres()?,
         smtp_sink: smtp_sink()?,
-        schemathesis: match schemathesis() {
-            Ok(found) => Some(found),
-            Err(why) => {
-                note(&format!(
-                    "without schemathesis, and so without the test of the API's description: {why}"
-                ));
-                None
-            }
-        },
+        schemathesis: unless("schemathesis", "the test of the API's description", schemathesis()),
+        look: unless("Chromium", "pictures of the mails and what looks at them", look::program()),
+        spamassassin: unless("SpamAssassin", "the test of what mails score", spamassassin()),
     })
+}
+
+/// Says which test is not run, where its tool cannot be had.
+fn unless(tool: &str, test: &str, found: Result<PathBuf>) -> Option<PathBuf> {
+    found
+        .inspect_err(|why| note(&format!("without {tool}, and so without {test}: {why}")))
+        .ok()
 }
 
 /// Returns the folder of PostgreSQL's server programs.
@@ -80,11 +87,15 @@ const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// Returns schemathesis, in a Python environment below `target/`.
 fn schemathesis() -> Result<PathBuf> {
-    let folder = scratch()?.join("schemathesis");
-    let program = folder.join("bin/schemathesis");
-    let marker = folder.join(SCHEMATHESIS);
-    if marker.exists() && program.exists() {
-        return Ok(program);
+    Ok(python_environment("schemathesis", SCHEMATHESIS)?.join("bin/schemathesis"))
+}
+
+/// Returns a Python environment below `target/` that has a pinned package of PyPI.
+pub fn python_environment(name: &str, requirement: &str) -> Result<PathBuf> {
+    let folder = scratch()?.join(name);
+    let marker = folder.join(requirement);
+    if marker.exists() {
+        return Ok(folder);
     }
     let make = || output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
     if make().is_err() {
@@ -92,10 +103,19 @@ fn schemathesis() -> Result<PathBuf> {
         make()?;
     }
     let mut pip = Command::new(folder.join("bin/python"));
-    output(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SCHEMATHESIS]))?;
-    note("installed schemathesis from PyPI below target/");
+    output(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]))?;
+    note(&format!("installed {name} from PyPI below target/"));
     fs::write(&marker, "").map_err(|error| format!("{}: {error}", marker.display()))?;
-    Ok(program)
+    Ok(folder)
+}
+
+/// Returns SpamAssassin; of Debian's package, whose daemon is not started.
+fn spamassassin() -> Result<PathBuf> {
+    let program = Path::new("/usr/bin/spamassassin");
+    if !program.exists() {
+        install(&["spamassassin"], "spamassassin")?;
+    }
+    Ok(program.into())
 }
 
 /// Returns postfix's `smtp-sink`: the machine's own, or one unpacked from Debian's package.
@@ -166,7 +186,7 @@ fn libraries_of(depends: &str) -> Vec<&str> {
 }
 
 /// Installs Debian packages without starting a service; where that cannot be done, names them.
-fn install(packages: &[&str], wanted: &str) -> Result {
+pub fn install(packages: &[&str], wanted: &str) -> Result {
     let names = packages.join(" ");
     if !has_program("apt-get") {
         return Err(format!("not found: {wanted}; install it by hand"));
@@ -208,7 +228,7 @@ fn update() -> Result {
     output(Command::new("apt-get").arg("update").stdin(Stdio::null())).map(drop)
 }
 
-fn has_program(name: &str) -> bool {
+pub fn has_program(name: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
 }
 

@@ -7,6 +7,7 @@
 mod bench;
 mod deps;
 mod install;
+mod look;
 mod postgres;
 mod run;
 mod sim;
@@ -29,6 +30,7 @@ usage: cargo xtask VERB
   bench requests   how `serve` bears 200 clients at once (--leads N)
   sim              runs seeds of the simulation (docs/simulation.md): a hundred fresh ones, or
                    --seed N [--seeds N] [--steps N] [--engine sqlite|postgres] [--trace]
+  pictures         all mails and pages, looked at in Chromium; the pictures are in target/pictures
   reference        writes docs/reference anew from the code
   pg up|down       keeps a PostgreSQL for developers, until `down`; `up` prints its address,
                    `up --fsync` makes one whose commits reach the disk, for figures
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["ci"] => ci(),
         ["bench", rest @ ..] => bench::bench(rest),
         ["sim", rest @ ..] => sim::sim(rest),
+        ["pictures"] => look::pictures(),
         ["reference"] => reference(),
         ["pg", "up"] => postgres::up(postgres::Durability::Off),
         ["pg", "up", "--fsync"] => postgres::up(postgres::Durability::On),
@@ -77,6 +80,12 @@ fn test(arguments: &[&str]) -> run::Result {
         command.env("POSTHORN_TEST_SMTP_SINK", &tools.smtp_sink);
         if let Some(schemathesis) = &tools.schemathesis {
             command.env("POSTHORN_TEST_SCHEMATHESIS", schemathesis);
+        }
+        if let Some(look) = &tools.look {
+            command.env("POSTHORN_TEST_LOOK", look);
+        }
+        if let Some(spamassassin) = &tools.spamassassin {
+            command.env("POSTHORN_TEST_SPAMASSASSIN", spamassassin);
         }
         run::run(&mut command)
     });
