@@ -145,8 +145,15 @@ pub async fn apply_settings(store: &Store, now: Timestamp, rules: &Rules) -> Res
     Ok(tx.commit().await?)
 }
 
+/// Writes down when digests fire where no partner says otherwise; a change of it moves them.
 fn digest_defaults(rules: &Rules) -> String {
-    format!("{} {}", rules.policy.digest_cron, rules.policy.time_zone)
+    let mut defaults = format!("{} {}", rules.policy.digest_cron, rules.policy.time_zone);
+    for (name, limits) in &rules.policy.programmes {
+        if let Some(cron) = &limits.digest_cron {
+            defaults.push_str(&format!("; {name}: {cron}"));
+        }
+    }
+    defaults
 }
 
 /// Moves the collecting digests of partners without a cron or zone of their own to the next fire of the defaults.

@@ -130,9 +130,7 @@ pub fn zone_of(partner: Option<&Partner>, policy: &Policy) -> Zone {
     partner.and_then(|partner| partner.time_zone).unwrap_or(policy.time_zone)
 }
 
-/// Returns a partner's digest cron, or the configured one.
+/// Returns a partner's digest cron, its programme's, or the configured one.
 pub fn cron_of<'a>(partner: Option<&'a Partner>, policy: &'a Policy) -> &'a Cron {
-    partner
-        .and_then(|partner| partner.digest_cron.as_ref())
-        .unwrap_or(&policy.digest_cron)
+    policy.digest_cron_of(partner)
 }

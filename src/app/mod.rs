@@ -51,6 +51,7 @@ mod tests;
 
 pub use erratum::{Error, NotFound, Wrong};
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::lead::Lead;
@@ -60,7 +61,7 @@ use crate::outbox::retry::Retry;
 use crate::partner::{EmailAddress, Partner, PartnerId};
 use crate::policy::recipient::languages;
 use crate::policy::{Policy, action};
-use crate::settings::Settings;
+use crate::settings::{Programme, Settings};
 use crate::store::history::Entry;
 use crate::store::items::{NewItem, lead_subject};
 use crate::time::Timestamp;
@@ -74,6 +75,8 @@ pub struct Rules {
     pub portal_url: String,
     /// `portal.lead_url`, with `{id}`.
     pub lead_url: String,
+    /// What the programmes lead to instead, by their names.
+    pub programme_links: BTreeMap<String, Links>,
     /// `portal.lead_desk`
     pub lead_desk: Option<EmailAddress>,
     /// Whether items are posted to an Action Center.
@@ -99,6 +102,11 @@ impl Rules {
             policy: settings.policy.clone(),
             portal_url: settings.portal.url.clone(),
             lead_url: settings.portal.lead_url.clone(),
+            programme_links: settings
+                .programmes
+                .iter()
+                .map(|(name, programme)| (name.clone(), Links::of(programme)))
+                .collect(),
             lead_desk: settings.portal.lead_desk.clone(),
             posts_items: settings.action_center.url.is_some(),
             in_doubt: settings.worker.in_doubt,
@@ -115,6 +123,42 @@ impl Rules {
     }
 }
 
+/// Where a programme's partners find the portal, where that is elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Links {
+    /// `programmes.NAME.portal_url`
+    pub portal_url: Option<String>,
+    /// `programmes.NAME.lead_url`, with `{id}`.
+    pub lead_url: Option<String>,
+}
+
+impl Links {
+    fn of(programme: &Programme) -> Self {
+        Self {
+            portal_url: programme.portal_url.clone(),
+            lead_url: programme.lead_url.clone(),
+        }
+    }
+}
+
+impl Rules {
+    /// Returns the front page of the portal for a partner.
+    fn portal_url_of(&self, partner: Option<&Partner>) -> &str {
+        let own = self.links_of(partner).and_then(|links| links.portal_url.as_deref());
+        own.unwrap_or(&self.portal_url)
+    }
+
+    /// Returns the deep link for a partner's leads, with `{id}`.
+    fn lead_url_of(&self, partner: Option<&Partner>) -> &str {
+        let own = self.links_of(partner).and_then(|links| links.lead_url.as_deref());
+        own.unwrap_or(&self.lead_url)
+    }
+
+    fn links_of(&self, partner: Option<&Partner>) -> Option<&Links> {
+        self.programme_links.get(partner?.programme.as_deref()?)
+    }
+}
+
 /// Returns the receiver that stands for the lead desk where a notice wants a partner.
 pub fn lead_desk() -> PartnerId {
     PartnerId::new("")
@@ -127,7 +171,7 @@ fn lead_item(lead: &Lead, now: Timestamp, partner: Option<&Partner>, rules: &Rul
         subject: lead_subject(&lead.id),
         partner_id: lead.partner_id.clone(),
         lead_id: Some(lead.id.clone()),
-        content: action::lead_item(lead, now, &languages, &rules.lead_url),
+        content: action::lead_item(lead, now, &languages, rules.lead_url_of(partner)),
     }
 }
 

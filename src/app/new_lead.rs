@@ -118,8 +118,8 @@ pub(super) fn place(now: Timestamp, lead: &mut Lead, is_unroutable: bool, known:
     }
     let (day, number) = known.count(&lead.partner_id);
     let partner = known.partner(&lead.partner_id);
-    let threshold = partner.and_then(|p| p.digest_threshold).unwrap_or(rules.policy.digest_threshold);
-    let urgent_singly = partner.and_then(|p| p.urgent_singly).unwrap_or(rules.policy.urgent_singly);
+    let threshold = rules.policy.digest_threshold_of(partner);
+    let urgent_singly = rules.policy.urgent_singly_of(partner);
     lead.day = Some(day);
     lead.day_number = Some(number);
     // One that comes after its 72 hours has cooled, whether or not the clock has written that down.

@@ -186,7 +186,7 @@ async fn tell_of_addresses(
                 subject: unreachable_subject(&partner.id, address),
                 partner_id: partner.id.clone(),
                 lead_id: None,
-                content: action::unreachable_item(address, is_preferred, &languages, &rules.portal_url),
+                content: action::unreachable_item(address, is_preferred, &languages, rules.portal_url_of(Some(partner))),
             });
         }
     }

@@ -31,6 +31,9 @@ pub struct ListedPartner {
     pub id: PartnerId,
     /// Its name.
     pub name: Option<String>,
+    /// The programme that its record names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programme: Option<String>,
     /// Whether a record of it was taken in.
     pub is_known: bool,
     /// Whether nobody of it can be mailed.
@@ -145,6 +148,7 @@ async fn known_partners(tx: &mut Tx, rules: &Rules, found: Vec<Partner>, unrouta
             listed.push(ListedPartner {
                 id: partner.id,
                 name: partner.name,
+                programme: partner.programme,
                 is_known: true,
                 is_unroutable: told.rung.is_none(),
                 told,
@@ -163,6 +167,7 @@ async fn unknown_partners(tx: &mut Tx, rules: &Rules) -> Result<Vec<ListedPartne
     let listed = told.into_iter().map(|(id, told)| ListedPartner {
         id,
         name: None,
+        programme: None,
         is_known: false,
         is_unroutable: true,
         told,

@@ -100,7 +100,7 @@ fn unreachable_item(id: &PartnerId, address: &EmailAddress, partner: Option<&Par
             address,
             is_preferred,
             &languages(None, partner, &rules.policy.locale),
-            &rules.portal_url,
+            rules.portal_url_of(partner),
         ),
     }
 }
@@ -237,7 +237,7 @@ pub async fn opt_out(store: &Store, now: Timestamp, rules: &Rules, opt_out: &Opt
         subject: opted_out_subject(&opt_out.partner_id, &opt_out.address),
         partner_id: opt_out.partner_id.clone(),
         lead_id: None,
-        content: action::opted_out_item(&opt_out.address, &languages, &rules.portal_url),
+        content: action::opted_out_item(&opt_out.address, &languages, rules.portal_url_of(partner)),
     };
     put_items(&mut tx, now, &[item], rules.posts_items).await?;
     let event = format!(

@@ -68,6 +68,7 @@ pub(crate) fn rules() -> Rules {
         policy: Policy::default(),
         portal_url: "https://portal.example".into(),
         lead_url: "https://portal.example/leads/{id}".into(),
+        programme_links: std::collections::BTreeMap::new(),
         lead_desk: Some(address("desk@portal.example")),
         posts_items: false,
         in_doubt: InDoubt::Resend,

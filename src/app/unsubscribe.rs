@@ -17,6 +17,8 @@ pub struct Subscription {
     pub partner_id: PartnerId,
     /// The partner's name, or its id where it has none.
     pub partner: String,
+    /// The partner's programme.
+    pub programme: Option<String>,
     /// Which address.
     pub address: EmailAddress,
     /// The language of the mail that the link stands in.
@@ -83,6 +85,7 @@ async fn subscription(tx: &mut Tx, delivery: &Delivery) -> Result<Subscription, 
     let partner = find_partners(tx, [&delivery.partner_id]).await?.remove(&delivery.partner_id);
     Ok(Subscription {
         partner_id: delivery.partner_id.clone(),
+        programme: partner.as_ref().and_then(|partner| partner.programme.clone()),
         partner: partner
             .and_then(|partner| partner.name)
             .unwrap_or_else(|| delivery.partner_id.to_string()),

@@ -101,16 +101,11 @@ pub(crate) fn show(_: &ConfigShow, ctx: &Context) -> Result<Exit, Failure> {
 }
 
 fn as_json(ctx: &Context) -> Value {
-    let mut root = Map::new();
+    let mut root = Value::Object(Map::new());
     for (row, _) in ctx.loaded.rows() {
-        let value = json!(row.value);
-        match row.key.split_once('.') {
-            None => _ = root.insert(row.key, value),
-            Some((table, key)) => {
-                let table = root.entry(table).or_insert_with(|| json!({}));
-                table[key] = value;
-            }
-        }
+        // No name has a dot in it: each stands between a table and what is in it.
+        let at = row.key.split('.').fold(&mut root, |table, name| &mut table[name]);
+        *at = json!(row.value);
     }
-    Value::Object(root)
+    root
 }

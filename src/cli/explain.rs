@@ -8,10 +8,12 @@ use crate::cli::args::leads::Explain;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::page::{Page, count};
+use crate::cli::roster::programme;
 use crate::cli::session::Session;
 use crate::clock::wall_now;
 use crate::outbox::delivery::WAITS;
 use crate::partner::Zone;
+use crate::settings::Settings;
 use crate::time::Timestamp;
 
 /// `explain`
@@ -19,12 +21,13 @@ pub(crate) async fn explain(args: &Explain, ctx: &Context) -> Result<Exit, Failu
     let session = Session::open(ctx).await?;
     let stories = tell(&session.store, session.now, wall_now(), &session.rules, &args.what, None).await;
     session.store.close().await;
-    ctx.out
-        .one(&stories?, |stories| page(stories, &args.what, &session.identity.mode, session.now));
+    ctx.out.one(&stories?, |stories| {
+        page(stories, &args.what, &session.identity.mode, session.now, ctx.settings())
+    });
     Ok(Exit::Done)
 }
 
-fn page(stories: &Stories, what: &str, mode: &str, now: Timestamp) -> String {
+fn page(stories: &Stories, what: &str, mode: &str, now: Timestamp, settings: &Settings) -> String {
     let mut page = Page::default();
     if stories.lead.is_some() && stories.partner.is_some() {
         page.say(format_args!("{what} is a lead and a partner; the lead first."));
@@ -37,7 +40,7 @@ fn page(stories: &Stories, what: &str, mode: &str, now: Timestamp) -> String {
         if stories.lead.is_some() {
             page.heading(format_args!("Partner {what}"));
         }
-        tell_partner(&mut page, partner);
+        tell_partner(&mut page, partner, settings);
     }
     if let Some(address) = &stories.address {
         tell_address(&mut page, address);
@@ -234,12 +237,15 @@ fn tell_next(page: &mut Page, next: &[Next], zone: Zone) {
     }
 }
 
-fn tell_partner(page: &mut Page, partner: &PartnerStory) {
+fn tell_partner(page: &mut Page, partner: &PartnerStory, settings: &Settings) {
     let at = |instant: Timestamp| when(instant, partner.zone);
     page.say(&partner.verdict);
     page.heading("What it is");
     let name = partner.record.as_ref().and_then(|record| record.name.as_deref());
     page.field("partner", named(partner.id.as_str(), name));
+    if let Some(name) = partner.record.as_ref().and_then(|record| record.programme.as_deref()) {
+        page.field("programme", programme(name, settings));
+    }
     if let Some(locale) = partner.record.as_ref().and_then(|record| record.locale.as_deref()) {
         page.field("language", locale);
     }

@@ -105,7 +105,10 @@ async fn put_all(
         let mut partners = Vec::with_capacity(batch.len());
         for (line, parsed) in batch {
             match parsed {
-                Ok(partner) => partners.push(partner),
+                Ok(partner) => match session.rules.policy.programme_fault(&partner) {
+                    None => partners.push(partner),
+                    Some(fault) => report.refuse(line, &[fault]),
+                },
                 Err(faults) => report.refuse(line, &faults),
             }
         }

@@ -11,6 +11,7 @@ use crate::cli::session::Session;
 use crate::cli::walk::walk;
 use crate::partner::Partner;
 use crate::partner::record::Mailbox;
+use crate::settings::Settings;
 
 /// `partners list`
 pub(crate) async fn list(args: &PartnersList, ctx: &Context) -> Result<Exit, Failure> {
@@ -20,7 +21,8 @@ pub(crate) async fn list(args: &PartnersList, ctx: &Context) -> Result<Exit, Fai
     })
     .await;
     session.store.close().await;
-    let columns = [
+    let listed = listed?;
+    let mut columns = vec![
         Column::text("ID", |partner: &ListedPartner| partner.id.as_str().to_owned()),
         Column::text("NAME", |partner: &ListedPartner| partner.name.clone().unwrap_or_default()),
         Column::text("MAIL", |partner: &ListedPartner| match partner.is_known {
@@ -28,12 +30,17 @@ pub(crate) async fn list(args: &PartnersList, ctx: &Context) -> Result<Exit, Fai
             false => "goes nowhere: leads of it came in, but no record of it".to_owned(),
         }),
     ];
+    // A column for what nobody has only takes room.
+    if listed.iter().any(|partner| partner.programme.is_some()) {
+        let programme = Column::text("PROGRAMME", |partner: &ListedPartner| partner.programme.clone().unwrap_or_default());
+        columns.insert(2, programme);
+    }
     let none = if args.unroutable {
         "every partner has an address"
     } else {
         "no partner is known here; `posthorn partners import` brings them in"
     };
-    ctx.out.list(&listed?, &columns, none);
+    ctx.out.list(&listed, &columns, none);
     Ok(Exit::Done)
 }
 
@@ -43,11 +50,11 @@ pub(crate) async fn show(args: &PartnersShow, ctx: &Context) -> Result<Exit, Fai
     let found = roster::show(&session.store, session.now, &session.rules, &args.id).await;
     session.store.close().await;
     let (shown, story) = found?;
-    ctx.out.one(&shown, |shown| page(&story, &shown.record));
+    ctx.out.one(&shown, |shown| page(&story, &shown.record, ctx.settings()));
     Ok(Exit::Done)
 }
 
-fn page(story: &PartnerStory, record: &Partner) -> String {
+fn page(story: &PartnerStory, record: &Partner, settings: &Settings) -> String {
     let mut page = Page::default();
     page.say(format_args!("Mail about leads of {} {}.", story.id, story.told.in_words()));
     for at in &story.locations {
@@ -58,22 +65,40 @@ fn page(story: &PartnerStory, record: &Partner) -> String {
     if let Some(name) = &record.name {
         page.field("name", name);
     }
+    if let Some(name) = &record.programme {
+        page.field("programme", programme(name, settings));
+    }
     page.field("locale", record.locale.as_deref().unwrap_or("(default)"));
-    let default = |is_own: bool| if is_own { "" } else { " (default)" };
+    let limits = record.programme.as_deref().and_then(|name| settings.policy.programmes.get(name));
+    let default = |is_own: bool, is_programmes: bool| match (is_own, is_programmes) {
+        (true, _) => "",
+        (false, true) => " (its programme's)",
+        (false, false) => " (default)",
+    };
     page.field(
         "timeZone",
-        format_args!("{}{}", story.time_zone, default(record.time_zone.is_some())),
+        format_args!("{}{}", story.time_zone, default(record.time_zone.is_some(), false)),
     );
     page.field(
         "digestCron",
-        format_args!("{}{}", story.digest_cron, default(record.digest_cron.is_some())),
+        format_args!(
+            "{}{}",
+            story.digest_cron,
+            default(
+                record.digest_cron.is_some(),
+                limits.is_some_and(|limits| limits.digest_cron.is_some())
+            )
+        ),
     );
     page.field(
         "threshold",
         format_args!(
             "{} of a day singly{}",
             count(i64::from(story.threshold), "lead", "leads"),
-            default(record.digest_threshold.is_some())
+            default(
+                record.digest_threshold.is_some(),
+                limits.is_some_and(|limits| limits.digest_threshold.is_some())
+            )
         ),
     );
     for mailbox in &record.preferred_emails {
@@ -107,6 +132,14 @@ fn page(story: &PartnerStory, record: &Partner) -> String {
         ));
     }
     page.end()
+}
+
+/// Says what belonging to a programme means for a partner's mail.
+pub(super) fn programme(name: &str, settings: &Settings) -> String {
+    match settings.programmes.contains_key(name) {
+        true => format!("{name}: its mail is from {}", settings.of_programme(name).mail.from),
+        false => format!("{name}, which is not configured (any more): its mail is as without a programme"),
+    }
 }
 
 fn line(mailbox: &Mailbox) -> String {

@@ -108,6 +108,9 @@ async fn replace(
         record.entry("id").or_insert_with(|| id.as_str().into());
     }
     let partner = Partner::parse(record).map_err(|faults| Problem::faults(&faults))?;
+    if let Some(fault) = site.rules().policy.programme_fault(&partner) {
+        return Err(Problem::faults(&[fault]));
+    }
     if partner.id != id {
         return Err(Problem::wrong_at(
             "/id",

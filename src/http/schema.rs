@@ -142,6 +142,8 @@ struct PartnerShown {
     id: PartnerId,
     /// Shown in mails and lists.
     name: Option<String>,
+    /// The programme that it belongs to, as the configuration names it.
+    programme: Option<String>,
     /// BCP 47 language tag.
     locale: Option<String>,
     /// IANA zone in which its days are counted and its digest fires.
@@ -213,6 +215,9 @@ pub(super) struct PartnerRecord {
     /// Shown in mails and lists.
     #[schema(example = "Contoso Ltd")]
     name: Option<String>,
+    /// The programme that it belongs to, as the configuration names it.
+    #[schema(example = "gold")]
+    programme: Option<String>,
     /// BCP 47 language tag.
     #[schema(example = "de-AT")]
     locale: Option<String>,

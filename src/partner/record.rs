@@ -21,6 +21,9 @@ pub struct Partner {
     /// Shown in mails and lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The programme that it belongs to, as the configuration names it (`programmes.NAME`); none: what holds without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programme: Option<String>,
     /// BCP 47 language tag, as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
@@ -138,6 +141,7 @@ fn read(map: &mut Map<String, Value>, faults: &mut Vec<Fault>) -> Option<Partner
     let mut fields = Fields::new(map, faults);
     let id = fields.required_id("id");
     let name = fields.text("name");
+    let programme = fields.text("programme").map(|name| name.trim().to_owned());
     let locale = fields.text("locale");
     let time_zone = read_zone(&mut fields);
     let digest_cron = read_cron(&mut fields);
@@ -158,6 +162,7 @@ fn read(map: &mut Map<String, Value>, faults: &mut Vec<Fault>) -> Option<Partner
     Some(Partner {
         id,
         name,
+        programme,
         locale,
         time_zone,
         digest_cron,
@@ -332,7 +337,7 @@ mod tests {
 
     fn whole() -> Value {
         json!({
-            "id": "contoso", "name": "Contoso", "locale": "de-AT", "timeZone": "Europe/Berlin", "digestCron": "0 17 * * *", "digestThreshold": 0,
+            "id": "contoso", "name": "Contoso", "programme": "gold", "locale": "de-AT", "timeZone": "Europe/Berlin", "digestCron": "0 17 * * *", "digestThreshold": 0,
             "urgentSingly": true, "preferredEmails": [{"email": "ada@contoso.example", "locale": "de", "disableNotifications": true}],
             "profile": {"locations": [{"id": "loc-1", "primary": true, "contacts": [
                 {"name": "Ben", "email": "ben@contoso.example", "disableNotifications": false}]}]},

@@ -5,9 +5,11 @@ pub mod channel;
 pub mod digest;
 pub mod due;
 mod field;
+pub mod programme;
 pub mod recipient;
 pub mod schedule;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::partner::Zone;
@@ -44,6 +46,8 @@ pub struct Policy {
     pub archive_after_months: u32,
     /// The language where neither contact nor partner names one (`R-LOCALE`); `mail.locale`.
     pub locale: String,
+    /// What the programmes set otherwise, by their names; from the tables `programmes`.
+    pub programmes: BTreeMap<String, programme::Limits>,
 }
 
 /// One rung of the recipient's ladder (`R-RECIPIENT`).
@@ -76,6 +80,7 @@ impl Default for Policy {
             remind_by_mail: false,
             archive_after_months: 6,
             locale: "en".into(),
+            programmes: BTreeMap::new(),
         }
     }
 }

@@ -161,6 +161,7 @@ mod tests {
         (mailboxes(), mailboxes(), mailboxes(), mailboxes()).prop_map(|(preferred_emails, berlin, ulm, admins)| Partner {
             id: PartnerId::new("contoso"),
             name: None,
+            programme: None,
             locale: None,
             time_zone: None,
             digest_cron: None,

@@ -2,6 +2,7 @@
 
 use crate::partner::EmailAddress;
 use crate::settings::http::{Http, TokenHash};
+use crate::settings::programmes::Branding;
 use crate::settings::read::{Fault, Origins};
 use crate::settings::tables::{Dkim, EXAMPLE_FROM, EXAMPLE_URL, Mode, Relay, Settings, Tls, Transport};
 use crate::settings::values::is_domain;
@@ -197,7 +198,17 @@ pub(crate) fn notes(settings: &Settings) -> Vec<String> {
     if settings.http.public_url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
         notes.push("http.public_url does not begin with https://: mail programs then offer no button to unsubscribe (RFC 8058)".into());
     }
-    notes.extend(note_of_alignment(settings));
+    notes.extend(note_of_alignment(settings, "mail.from"));
+    notes.extend(settings.templates.branding.hard_to_read("templates.branding"));
+    for (name, programme) in &settings.programmes {
+        let own = settings.of_programme(name);
+        if programme.from.is_some() {
+            notes.extend(note_of_alignment(&own, &format!("programmes.{name}.from")));
+        }
+        if programme.branding != Branding::default() {
+            notes.extend(own.templates.branding.hard_to_read(&format!("programmes.{name}.branding")));
+        }
+    }
     for relay in &settings.smtp.relays {
         notes.extend(note_of(relay));
     }
@@ -210,7 +221,7 @@ pub(crate) fn notes(settings: &Settings) -> Vec<String> {
 
 /// Something has to vouch for the domain that the reader sees: the signature, or the envelope's sender (RFC 9989, DMARC). Which names belong to one
 /// organization is said by the DNS, and `doctor` asks it; names that do not even end alike cannot.
-fn note_of_alignment(settings: &Settings) -> Option<String> {
+fn note_of_alignment(settings: &Settings, key: &str) -> Option<String> {
     let mail = &settings.mail;
     let from = ascii(mail.from.domain());
     let envelope = ascii(mail.envelope_from.as_ref().map_or(mail.from.domain(), EmailAddress::domain));
@@ -219,14 +230,14 @@ fn note_of_alignment(settings: &Settings) -> Option<String> {
     match &domain {
         Some(domain) if may_belong_together(&from, domain) => None,
         Some(domain) if may_belong_together(&from, &envelope) => Some(format!(
-            "mail.from is of {from} and dkim.domain is {domain}: they do not belong together, and DMARC passes over the signature (RFC 9989)"
+            "{key} is of {from} and dkim.domain is {domain}: they do not belong together, and DMARC passes over the signature (RFC 9989)"
         )),
         Some(domain) => Some(format!(
-            "mail.from is of {from}, dkim.domain is {domain}, and {bounces}: neither belongs with mail.from, and DMARC fails (RFC 9989)"
+            "{key} is of {from}, dkim.domain is {domain}, and {bounces}: neither belongs with {key}, and DMARC fails (RFC 9989)"
         )),
         None if may_belong_together(&from, &envelope) => None,
         None => Some(format!(
-            "mail.from is of {from} and {bounces}: they do not belong together, and DMARC fails unless the relay signs for {from} (RFC 9989)"
+            "{key} is of {from} and {bounces}: they do not belong together, and DMARC fails unless the relay signs for {from} (RFC 9989)"
         )),
     }
 }

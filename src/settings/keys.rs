@@ -3,6 +3,7 @@
 //! The alternative, serde's derive, names a key once too, but answers with its first fault only, in Rust's words (`invalid type: string
 //! "ten", expected u32`), and knows no line once the environment is merged in.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use crate::settings::tables::Settings;
@@ -49,6 +50,15 @@ pub(crate) trait Visitor {
 
     /// A list of tables.
     fn list<T: Table + Default>(&mut self, key: &'static str, field: &mut Vec<T>);
+
+    /// Tables with names that the operator gives, at most `n_max`.
+    fn tables<T: Table + Default>(
+        &mut self,
+        key: &'static str,
+        field: &mut BTreeMap<String, T>,
+        n_max: usize,
+        is_name: fn(&str) -> Result<(), String>,
+    );
 
     /// A key that takes every value of its type.
     fn key<T: Setting>(&mut self, key: &'static str, field: &mut T) {
@@ -106,9 +116,35 @@ impl Visitor for Show {
     }
 
     fn table<T: Table>(&mut self, key: &'static str, field: &mut T) {
-        let outer = std::mem::replace(&mut self.prefix, format!("{key}."));
+        let inner = format!("{}{key}.", self.prefix);
+        let outer = std::mem::replace(&mut self.prefix, inner);
         field.visit(self);
         self.prefix = outer;
+    }
+
+    /// Shows what is set, and a table of which nothing is by its bare name: what is unset has no default of its own.
+    fn tables<T: Table + Default>(
+        &mut self,
+        key: &'static str,
+        field: &mut BTreeMap<String, T>,
+        _: usize,
+        _: fn(&str) -> Result<(), String>,
+    ) {
+        for (name, table) in field {
+            let mut show = Self {
+                prefix: format!("{}{key}.{name}.", self.prefix),
+                rows: Vec::new(),
+            };
+            table.visit(&mut show);
+            let n_rows = self.rows.len();
+            self.rows.extend(show.rows.into_iter().filter(|row| row.value.is_some()));
+            if self.rows.len() == n_rows {
+                self.rows.push(Row {
+                    key: format!("{}{key}.{name}", self.prefix),
+                    value: Some(toml::Value::Table(toml::Table::new())),
+                });
+            }
+        }
     }
 
     fn list<T: Table + Default>(&mut self, key: &'static str, field: &mut Vec<T>) {

@@ -95,11 +95,15 @@ impl Loaded {
         secret_at("portal.resource_token_file".into(), &settings.portal.resource_token_file);
         secret_at("http.certificate_file".into(), &settings.http.certificate_file);
         secret_at("http.key_file".into(), &settings.http.key_file);
-        if let Some(dir) = settings.templates.dir.as_deref().filter(|dir| !dir.is_dir()) {
-            faults.push(
-                self.origins
-                    .fault("templates.dir", format!("{:?} is not a folder", dir.display().to_string())),
-            );
+        let mut folder_at = |key: String, dir: &Option<PathBuf>| {
+            if let Some(dir) = dir.as_deref().filter(|dir| !dir.is_dir()) {
+                let message = format!("{:?} is not a folder", dir.display().to_string());
+                faults.push(self.origins.fault(key, message));
+            }
+        };
+        folder_at("templates.dir".into(), &settings.templates.dir);
+        for (name, programme) in &settings.programmes {
+            folder_at(format!("programmes.{name}.templates_dir"), &programme.templates_dir);
         }
         faults
     }
@@ -397,6 +401,50 @@ mod tests {
         );
         let n_unset = loaded.rows().iter().filter(|(row, _)| row.value.is_none()).count();
         assert_eq!(n_unset, 0);
+    }
+
+    #[test]
+    fn the_example_of_a_programme_in_the_commented_file_is_right() {
+        let text = include_str!("../../config/posthorn.toml");
+        let example = text.lines().skip_while(|line| *line != "#   [programmes.gold]");
+        let example: Vec<&str> = example.map_while(|line| line.strip_prefix("#   ")).collect();
+        let loaded = load_text(&example.join("\n"), &[("POSTHORN__PROGRAMMES__GOLD__DIGEST_THRESHOLD", "7")]).expect("right");
+        let gold = loaded.settings.of_programme("gold");
+        assert_eq!(gold.mail.from.to_string(), "Contoso Gold <gold@contoso.com>");
+        assert_eq!(gold.portal.lead_url, "https://gold.contoso.com/leads/{id}");
+        assert_eq!(loaded.settings.policy.programmes["gold"].digest_threshold, Some(7));
+        assert_eq!(
+            shown(&loaded, "programmes.gold.branding.accent"),
+            (Some("\"#7a5a00\"".into()), "posthorn.toml:13".into())
+        );
+        let n_keys = {
+            let mut read = Settings::default();
+            read.programmes.insert("gold".into(), loaded.settings.programmes["gold"].clone());
+            rows(&read).iter().filter(|row| row.key.starts_with("programmes.gold.")).count()
+        };
+        assert_eq!(n_keys, example.len() - 2, "each line but the names of the tables sets a key");
+    }
+
+    #[test]
+    fn colours_that_are_hard_to_read_are_noted_and_so_is_a_programme_that_nobody_vouches_for() {
+        let text = "[portal]\nlead_desk = \"a@b.example\"\n[mail]\nfrom = \"a@contoso.com\"\n[dkim]\ndomain = \"contoso.com\"\nselector = \"s\"\n\
+                    key_file = \"k\"\n[templates.branding]\naccent = \"#ff9900\"\n[programmes.gold]\nfrom = \"gold@fabrikam.com\"\n\
+                    [programmes.silver.branding]\naccent = \"#333333\"";
+        let notes = load_text(text, &[]).expect("right").notes();
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        let (contrast, sender) = match notes[0].contains("contrast") {
+            true => (&notes[0], &notes[1]),
+            false => (&notes[1], &notes[0]),
+        };
+        assert_eq!(
+            contrast,
+            "templates.branding.accent is #ff9900, and what is written on buttons (accent_text) is #ffffff: their contrast is 2.1 to 1, and hard \
+             to read below 4.5 (WCAG 2.2, 1.4.3)"
+        );
+        assert!(
+            sender.contains("programmes.gold.from is of fabrikam.com and dkim.domain is contoso.com"),
+            "{sender}"
+        );
     }
 
     #[test]

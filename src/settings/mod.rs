@@ -13,6 +13,7 @@ mod check;
 pub mod http;
 mod keys;
 mod load;
+mod programmes;
 mod read;
 pub mod secret;
 mod smtp;
@@ -22,6 +23,7 @@ mod values;
 pub use http::{Http, Scope, Token, TokenHash};
 pub use keys::Row;
 pub use load::{Environment, Error, Loaded, load, load_from, load_partly};
+pub use programmes::{Branding, Colour, Programme};
 pub use read::{Fault, Place};
 pub use tables::{
     ActionCenter, Bounces, Database, DatabaseUrl, Dkim, Domain, InDoubt, Level, Log, LogFormat, Mail, Mode, Portal, Relay, Sender,

@@ -199,6 +199,43 @@ impl Visitor for Read<'_> {
         }
     }
 
+    fn tables<T: Table + Default>(
+        &mut self,
+        key: &'static str,
+        field: &mut BTreeMap<String, T>,
+        n_max: usize,
+        is_name: fn(&str) -> Result<(), String>,
+    ) {
+        self.seen.push(key);
+        let path_of_all = format!("{}{key}", self.prefix);
+        let all = match self.values.get(key) {
+            None => return,
+            Some(Value::Table(all)) => all,
+            Some(other) => {
+                return self.fault(
+                    &path_of_all,
+                    format!("{} is not a table; write [{path_of_all}.NAME] and its keys below", found(other)),
+                );
+            }
+        };
+        if all.len() > n_max {
+            self.fault(&path_of_all, format!("{} tables are too many; allowed are {n_max}", all.len()));
+        }
+        for (name, values) in all {
+            let path = format!("{path_of_all}.{name}");
+            let mut read = T::default();
+            match (is_name(name), values) {
+                (Err(message), _) => self.fault(&path, message),
+                (Ok(()), Value::Table(values)) => self.table_at(path, values, &mut read),
+                (Ok(()), other) => {
+                    let message = format!("{} is not a table; write [{path}] and its keys below", found(other));
+                    self.fault(&path, message);
+                }
+            }
+            field.insert(name.clone(), read);
+        }
+    }
+
     fn list<T: Table + Default>(&mut self, key: &'static str, field: &mut Vec<T>) {
         self.seen.push(key);
         let path = format!("{}{key}", self.prefix);

@@ -2,6 +2,7 @@
 //!
 //! The prose for operators stands in `config/posthorn.toml`; a test holds the two together.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::partner::EmailAddress;
 use crate::policy::Policy;
 use crate::settings::http::Http;
 use crate::settings::keys::{Table, Visitor};
+use crate::settings::programmes::{Branding, PROGRAMMES_MAX, Programme, is_programme_name};
 use crate::settings::values::{has_id, is_domain, is_language, is_one_of_each, is_return_address, is_selector, is_web_address};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -32,7 +34,7 @@ pub struct Settings {
     pub smtp: Smtp,
     /// How mails are signed.
     pub dkim: Dkim,
-    /// What decisions read. Its `locale` is `mail.locale`.
+    /// What decisions read. Its `locale` is `mail.locale`, its `programmes` are the limits of `programmes`.
     pub policy: Policy,
     /// Where action items are posted.
     pub action_center: ActionCenter,
@@ -42,8 +44,10 @@ pub struct Settings {
     pub bounces: Bounces,
     /// How the worker paces itself.
     pub worker: Worker,
-    /// Where mail templates are overridden.
+    /// Where mail templates are overridden, and how mails look.
     pub templates: Templates,
+    /// What holds otherwise for the partners of a programme, by its name.
+    pub programmes: BTreeMap<String, Programme>,
     /// What `serve` writes to its log.
     pub log: Log,
 }
@@ -62,8 +66,11 @@ impl Table for Settings {
         v.table("bounces", &mut self.bounces);
         v.table("worker", &mut self.worker);
         v.table("templates", &mut self.templates);
+        v.tables("programmes", &mut self.programmes, PROGRAMMES_MAX, is_programme_name);
         v.table("log", &mut self.log);
         self.policy.locale.clone_from(&self.mail.locale);
+        let limits = self.programmes.iter().map(|(name, programme)| (name.clone(), programme.limits()));
+        self.policy.programmes = limits.collect();
     }
 }
 
@@ -389,11 +396,16 @@ impl Table for Worker {
 pub struct Templates {
     /// A folder whose files take the place of the built-in ones of the same name.
     pub dir: Option<PathBuf>,
+    /// The folder over that one; set by [`Settings::of_programme`], and by no key.
+    pub programme_dir: Option<PathBuf>,
+    /// How mails look.
+    pub branding: Branding,
 }
 
 impl Table for Templates {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.key("dir", &mut self.dir);
+        v.table("branding", &mut self.branding);
     }
 }
 

@@ -198,6 +198,7 @@ impl Sim {
             },
             portal_url: "https://portal.example".into(),
             lead_url: "https://portal.example/leads/{id}".into(),
+            programme_links: std::collections::BTreeMap::new(),
             lead_desk: Some(address(DESK)),
             posts_items: rng.percent(50),
             in_doubt: if is_hold { InDoubt::Hold } else { InDoubt::Resend },

@@ -270,7 +270,7 @@ pub async fn story(tx: &mut Tx, now: Timestamp, rules: &Rules, id: &PartnerId) -
         locations: at_locations(&known, id, record.as_ref(), &told, rules),
         day: day.to_string(),
         day_count: count_day(tx, id, day).await?,
-        threshold: record.as_ref().and_then(|p| p.digest_threshold).unwrap_or(policy.digest_threshold),
+        threshold: policy.digest_threshold_of(record.as_ref()),
         digest_cron: cron_of(record.as_ref(), policy).to_string(),
         time_zone: zone.name().to_owned(),
         digest: digest.as_ref().map(DigestFacts::from),

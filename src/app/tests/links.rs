@@ -87,6 +87,7 @@ fn a_reader_unsubscribes_by_the_link_in_his_mail_and_comes_back_by_it() {
         let letter = mailed(&portal).await;
         let token = token(&letter, Purpose::Unsubscribe, 0);
         let expected = |is_opted_out| Subscription {
+            programme: None,
             partner_id: PartnerId::new("contoso"),
             partner: letter
                 .partner
