@@ -1,6 +1,6 @@
 //! Takes over templates that have changed while `serve` runs. What is wrong leaves the old ones in force, loudly: in the log, in `status`, as a metric.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use crate::http::Current;
 use crate::telemetry;
 use crate::template::fingerprint;
 
-/// Follows a folder of templates.
+/// Follows the folders of templates.
 pub(super) struct TemplateWatch {
     /// As last loaded, or refused.
     seen: u64,
@@ -21,9 +21,9 @@ pub(super) struct TemplateWatch {
 
 impl TemplateWatch {
     /// Begins before the templates are loaded, so that no change is missed.
-    pub(super) fn new(folder: Option<&Path>) -> Self {
+    pub(super) fn new<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Self {
         Self {
-            seen: fingerprint(folder),
+            seen: fingerprint(folders),
             found: None,
         }
     }
@@ -31,8 +31,11 @@ impl TemplateWatch {
     /// Looks once, and takes over what has changed and stayed so since the last look.
     pub(super) async fn look(&mut self, key: &[u8], reloaded: &watch::Sender<Current>) {
         let settings = reloaded.borrow().composer.settings().clone();
-        let Some(folder) = settings.templates.dir.clone() else { return };
-        let Ok(found) = spawn_blocking(move || fingerprint(Some(&folder))).await else {
+        let folders: Vec<PathBuf> = settings.template_folders().map(Path::to_owned).collect();
+        if folders.is_empty() {
+            return;
+        }
+        let Ok(found) = spawn_blocking(move || fingerprint(folders.iter().map(PathBuf::as_path))).await else {
             return;
         };
         if found == self.seen {

@@ -59,7 +59,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     let session = Session::open_to_send(ctx).await?;
     let lease = Lease::begin(&session.store, settings.database.url.expose(), &settings.worker).await?;
     let key = session.identity.message_id_key.clone();
-    let templates = TemplateWatch::new(settings.templates.dir.as_deref());
+    let templates = TemplateWatch::new(settings.template_folders());
     let current = Current {
         rules: Arc::new(session.rules.clone()),
         composer: Arc::new(Composer::new(settings, &key)?),
@@ -262,7 +262,7 @@ async fn reload(
         tracing::error!("configuration not reloaded: mode, database, transport and worker.in_doubt need a restart");
         return None;
     }
-    let templates = TemplateWatch::new(settings.templates.dir.as_deref());
+    let templates = TemplateWatch::new(settings.template_folders());
     let composer = match Composer::new(&settings, key) {
         Ok(composer) => Arc::new(composer),
         Err(error) => {

@@ -11,7 +11,7 @@ use crate::cli::page::{Page, count};
 use crate::clock::wall_now;
 use crate::partner::Zone;
 use crate::store::{Missing, Store};
-use crate::template::Set;
+use crate::template::Sets;
 
 /// `status`
 pub(crate) async fn status(_: &setup::Status, ctx: &Context) -> Result<Exit, Failure> {
@@ -25,10 +25,9 @@ pub(crate) async fn status(_: &setup::Status, ctx: &Context) -> Result<Exit, Fai
     let status = status.map(|status| Status {
         // Looked at here and now: whether a worker uses them or still those from before, they want mending.
         template_fault: settings
-            .templates
-            .dir
-            .as_deref()
-            .and_then(|dir| Set::load(Some(dir)).err())
+            .template_folders()
+            .next()
+            .and_then(|_| Sets::load(settings).err())
             .map(|fault| fault.to_string()),
         ..status
     });

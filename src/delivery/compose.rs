@@ -1,5 +1,8 @@
 //! Composes the mail of a letter: what the template may say, the headers, the attachment.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::app::Rules;
 use crate::app::claim::Letter;
 use crate::delivery::told::Told;
@@ -14,19 +17,23 @@ use crate::partner::{EmailAddress, Zone};
 use crate::policy::action::deep_link;
 use crate::policy::digest;
 use crate::settings::{Mode, Settings};
-use crate::template::{AnswersView, Formats, LeadView, PartnerView, Portal, Recipient, Set, View, days_left, digest_csv};
+use crate::template::{AnswersView, Formats, LeadView, PartnerView, Portal, Recipient, Set, Sets, View, days_left, digest_csv};
 use crate::time::Timestamp;
 
 /// Writes mails, all by the same settings and templates.
 #[derive(Debug)]
 pub struct Composer {
-    templates: Set,
+    templates: Arc<Set>,
     letterhead: Letterhead,
     signer: Option<Signer>,
     settings: Settings,
     marks: Marks,
     pub(super) message_id_domain: String,
     rules: Rules,
+    /// The envelope's sender, where it is not the one that all mails have.
+    return_to: Option<String>,
+    /// Who writes to the partners of a programme, by its name.
+    programmes: BTreeMap<String, Composer>,
 }
 
 /// A mail ready to be handed over.
@@ -64,23 +71,33 @@ impl Composer {
     /// # Errors
     /// A template or the key is wrong.
     pub fn new(settings: &Settings, message_id_key: &[u8]) -> Result<Self, Error> {
-        let templates = Set::load(settings.templates.dir.as_deref())?;
-        Self::with_templates(settings, message_id_key, templates)
+        let Sets { general, programmes } = Sets::load(settings)?;
+        let mut composer = Self::with_templates(settings, message_id_key, general)?;
+        for (name, templates) in programmes {
+            let mut own = Self::with_templates(&settings.of_programme(&name), message_id_key, templates)?;
+            // A mail may refer to one of before its partner's programme, or sender, was another.
+            own.message_id_domain.clone_from(&composer.message_id_domain);
+            own.return_to = return_to(settings, own.settings());
+            composer.programmes.insert(name, own);
+        }
+        Ok(composer)
     }
 
-    /// Takes templates that are loaded already; else as [`Composer::new`].
+    /// Takes templates that are loaded already, for the partners of every programme; else as [`Composer::new`].
     ///
     /// # Errors
     /// The key is wrong.
-    pub fn with_templates(settings: &Settings, message_id_key: &[u8], templates: Set) -> Result<Self, Error> {
+    pub fn with_templates(settings: &Settings, message_id_key: &[u8], templates: impl Into<Arc<Set>>) -> Result<Self, Error> {
         Ok(Self {
             letterhead: letterhead(settings)?,
-            templates,
+            templates: templates.into(),
             signer: signing::signer(&settings.dkim)?,
             settings: settings.clone(),
             rules: Rules::from_settings(settings),
             marks: marks(settings, message_id_key),
             message_id_domain: sender_domain(settings),
+            return_to: None,
+            programmes: BTreeMap::new(),
         })
     }
 
@@ -94,6 +111,16 @@ impl Composer {
         &self.templates
     }
 
+    /// Returns who writes to the partners of a programme; itself where there is none of that name.
+    pub fn of_programme(&self, name: Option<&str>) -> &Self {
+        name.and_then(|name| self.programmes.get(name)).unwrap_or(self)
+    }
+
+    /// Returns who writes a letter, by the programme of its partner.
+    pub fn of_letter(&self, letter: &Letter) -> &Self {
+        self.of_programme(letter.partner.as_ref().and_then(|partner| partner.programme.as_deref()))
+    }
+
     /// Returns the Message-ID of a delivery, without angle brackets.
     pub fn message_id(&self, delivery_id: i64) -> String {
         format!("{}@{}", self.marks.message(delivery_id), self.message_id_domain)
@@ -104,7 +131,7 @@ impl Composer {
         &self.marks
     }
 
-    /// Composes the mail of a letter at `now`.
+    /// Composes the mail of a letter at `now`: from the sender, with the look and within the limits of its partner's programme.
     ///
     /// # Errors
     /// There is nothing left to say, or the mail cannot be written.
@@ -112,6 +139,10 @@ impl Composer {
         if letter.leads.is_empty() {
             return Err(NoMail::NothingLeft);
         }
+        self.of_letter(letter).write(letter, now)
+    }
+
+    fn write(&self, letter: &Letter, now: Timestamp) -> Result<Composed, NoMail> {
         let delivery = &letter.delivery;
         let language = self
             .templates
@@ -156,7 +187,7 @@ impl Composer {
         Ok(Composed {
             delivery_id: delivery.id,
             to,
-            return_to: self.marks.return_address(delivery.id),
+            return_to: self.marks.return_address(delivery.id).or_else(|| self.return_to.clone()),
             message_id,
             bytes,
         })
@@ -303,6 +334,16 @@ pub fn letterhead(settings: &Settings) -> Result<Letterhead, mail::Error> {
 pub fn sender_domain(settings: &Settings) -> String {
     let from = &settings.mail.from;
     mail::domain_of(from.address()).unwrap_or_else(|| from.domain().to_owned())
+}
+
+/// Returns the envelope's sender of a programme with a sender of its own, where none is set for all: bounces come back to whom the mail is from.
+fn return_to(all: &Settings, own: &Settings) -> Option<String> {
+    if own.mail.envelope_from.is_some() || own.mail.from == all.mail.from {
+        return None;
+    }
+    // In ASCII (IDNA), as the header has it.
+    let address: Option<EmailAddress> = own.mail.from.address().parse().ok();
+    Some(address.map_or_else(|| own.mail.from.address().to_owned(), |address| address.as_str().to_owned()))
 }
 
 /// Names the partner that declined, where its record is not known here.

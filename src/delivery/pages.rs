@@ -39,8 +39,9 @@ impl Composer {
     /// # Errors
     /// A template is wrong.
     pub fn unsubscribe_page(&self, subscription: &Subscription, said: Unsubscribe, reader: &[&str]) -> Result<RenderedPage, Error> {
+        let this = self.of_programme(subscription.programme.as_deref());
         let view = PageView {
-            portal: Some(self.portal()),
+            portal: Some(this.portal()),
             state: match said {
                 Unsubscribe::AsItIs if subscription.is_opted_out => "done",
                 Unsubscribe::AsItIs => "ask",
@@ -50,7 +51,7 @@ impl Composer {
             address: masked(subscription.address.as_str()),
             ..PageView::default()
         };
-        self.page(Page::Unsubscribe, Some(&subscription.language), reader, &view)
+        this.page(Page::Unsubscribe, Some(&subscription.language), reader, &view)
     }
 
     /// Writes the page to answer a lead, as it is at `now`.
@@ -58,15 +59,17 @@ impl Composer {
     /// # Errors
     /// A template is wrong.
     pub fn answer_page(&self, now: Timestamp, question: &Question, said: &Answer, reader: &[&str]) -> Result<RenderedPage, Error> {
-        let wanted = self.languages(Some(&question.language), reader);
-        let language = self.templates().language_for(&wanted).to_owned();
-        let formats = self.templates().formats(&language);
+        let programme = question.partner.as_ref().and_then(|partner| partner.programme.as_deref());
+        let this = self.of_programme(programme);
+        let wanted = this.languages(Some(&question.language), reader);
+        let language = this.templates().language_for(&wanted).to_owned();
+        let formats = this.templates().formats(&language);
         let lead = &question.lead;
         let mut view = PageView {
-            portal: Some(self.portal()),
+            portal: Some(this.portal()),
             address: masked(question.address.as_str()),
             purpose: question.purpose.as_str(),
-            lead: Some(self.lead_view(lead, now, question.zone, formats)),
+            lead: Some(this.lead_view(lead, now, question.zone, formats)),
             ..PageView::default()
         };
         match said {
@@ -89,7 +92,7 @@ impl Composer {
         if view.state != "ask" {
             view.lead = view.lead.map(named_only);
         }
-        self.page(Page::Answer, Some(&question.language), reader, &view)
+        this.page(Page::Answer, Some(&question.language), reader, &view)
     }
 
     /// Writes the page that a link gets which was not made here; it does not say whose it is.
@@ -110,7 +113,8 @@ impl Composer {
         mail.into_iter().chain(reader.iter().copied()).chain([configured]).collect()
     }
 
-    fn portal(&self) -> Portal {
+    /// Returns the portal as its mails and pages name it.
+    pub fn portal(&self) -> Portal {
         let portal = &self.settings().portal;
         Portal {
             name: portal.name.clone(),

@@ -308,7 +308,7 @@ impl Shared {
     /// Returns the letter where this line cannot be opened and others are.
     async fn hand_over(&self, line: &mut Line, this: Ready, next: Option<&Ready>) -> Option<(Letter, Arc<Composer>)> {
         let at = self.clock.now();
-        let templates = this.composer.templates().digest();
+        let templates = this.composer.of_letter(&this.letter).templates().digest();
         let may_go = self.may_begin() || (line.is_asked() && self.alive.holds());
         let (relay, result) = if may_go {
             match line.send(this.mail, next.map(|next| &next.mail)).await {

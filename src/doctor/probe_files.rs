@@ -86,9 +86,9 @@ fn way_out(settings: &Settings) -> String {
 
 fn look_at_templates(settings: &Settings) -> Check {
     const NAME: &str = "templates";
-    match template::Set::load(settings.templates.dir.as_deref()) {
-        Ok(set) => {
-            let languages: Vec<&str> = set.languages().collect();
+    match template::Sets::load(settings) {
+        Ok(sets) => {
+            let languages: Vec<&str> = sets.general.languages().collect();
             let of = match &settings.templates.dir {
                 Some(dir) => format!("The templates of {}, and the built-in ones,", dir.display()),
                 None => "The built-in templates".into(),

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::outbox::Kind;
+use crate::settings::Branding;
+use crate::template::brand::{BrandView, Look};
 use crate::template::contract::{self, Holds, Variable};
 use crate::template::contrast::faint;
 use crate::template::load::{KINDS, Set};
@@ -60,10 +62,10 @@ pub struct Size {
     pub html_bytes: usize,
 }
 
-/// Checks the templates in `folder`, over the built-in ones. Returns them, too, where mails can be written from them.
-pub fn check(folder: Option<&Path>) -> (Report, Option<Set>) {
+/// Checks the templates of a look, over the built-in ones. Returns them, too, where mails can be written from them.
+pub fn check(look: impl Into<Look>) -> (Report, Option<Set>) {
     let mut report = Report::default();
-    let set = match Set::load_all(folder) {
+    let set = match Set::load_all(look) {
         Ok((set, faults)) => {
             // A shared file's fault is found in each language.
             for fault in faults {
@@ -173,6 +175,7 @@ pub fn example(kind: Kind, language: &str) -> Value {
     ] {
         value[name] = text.into();
     }
+    value["brand"] = serde_json::to_value(BrandView::new(&Branding::default(), language)).unwrap_or_default();
     value["n_full"] = FULL_MAX.into();
     value
 }
@@ -182,6 +185,9 @@ pub fn example(kind: Kind, language: &str) -> Value {
 /// # Errors
 /// A name is none of the contract, or a value is of another type.
 pub fn with_data(kind: Kind, view: &View, data: Map<String, Value>) -> Result<View, String> {
+    if data.contains_key("brand") {
+        return Err("\"brand\" is no data: templates.branding sets it, or the branding of a programme".to_owned());
+    }
     check_names("", contract::of_mail(kind), &data)?;
     let mut value = serde_json::to_value(view).map_err(|error| error.to_string())?;
     merge(&mut value, Value::Object(data));

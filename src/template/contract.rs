@@ -81,6 +81,24 @@ const PORTAL: &[Variable] = &[
     always("url", Link, "its front page (`portal.url`)"),
 ];
 
+const BRAND: &[Variable] = &[
+    maybe("logo", Link, "the picture at the head of a mail"),
+    maybe(
+        "logo_alt",
+        Text,
+        "what stands for it where pictures are not shown; the portal's name where it is not set",
+    ),
+    always("logo_width", Number, "how wide it is shown, in pixels"),
+    always("accent", Text, "the colour of buttons, such as `#1f5fbf`"),
+    always("accent_text", Text, "the colour of what is written on them"),
+    always("accent_dark", Text, "the colour of buttons in dark mode"),
+    always("link", Text, "the colour of links"),
+    always("link_dark", Text, "the colour of links in dark mode"),
+    always("background", Text, "the colour around the card"),
+    always("background_dark", Text, "the colour around the card in dark mode"),
+    maybe("footer", Lines, "what stands at the end of each mail"),
+];
+
 const RECIPIENT: &[Variable] = &[
     maybe("name", Text, "the name of whoever gets the mail"),
     always("address", Text, "the address that the mail goes to"),
@@ -181,6 +199,11 @@ const START: Variable = always(
 const END: Variable = always("end_side", OneOf(&["left", "right"]), "the side where they end");
 const KIND: Variable = always("kind", Text, "lead, digest, reminder, expiry or decline");
 const PORTAL_VARIABLE: Variable = always("portal", Fields(PORTAL), "the partner portal");
+const BRAND_VARIABLE: Variable = always(
+    "brand",
+    Fields(BRAND),
+    "the look (`templates.branding`, or that of the partner's programme)",
+);
 const RECIPIENT_VARIABLE: Variable = always("recipient", Fields(RECIPIENT), "to whom this one message goes");
 const UNSUBSCRIBE: Variable = maybe("unsubscribe_url", Link, "where the reader unsubscribes");
 const RECEIVER: Variable = maybe("partner", Fields(PARTNER), "the partner that received the leads");
@@ -203,6 +226,7 @@ const MAIL_LEAD: &[Variable] = &[
     START,
     END,
     KIND,
+    BRAND_VARIABLE,
     PORTAL_VARIABLE,
     RECIPIENT_VARIABLE,
     RECEIVER,
@@ -217,6 +241,7 @@ const MAIL_DIGEST: &[Variable] = &[
     START,
     END,
     KIND,
+    BRAND_VARIABLE,
     PORTAL_VARIABLE,
     RECIPIENT_VARIABLE,
     RECEIVER,
@@ -238,6 +263,7 @@ const MAIL_REMINDER: &[Variable] = &[
     START,
     END,
     KIND,
+    BRAND_VARIABLE,
     PORTAL_VARIABLE,
     RECIPIENT_VARIABLE,
     RECEIVER,
@@ -257,6 +283,7 @@ const MAIL_EXPIRY: &[Variable] = &[
     START,
     END,
     KIND,
+    BRAND_VARIABLE,
     PORTAL_VARIABLE,
     RECIPIENT_VARIABLE,
     maybe(
@@ -276,6 +303,7 @@ const MAIL_DECLINE: &[Variable] = &[
     START,
     END,
     KIND,
+    BRAND_VARIABLE,
     PORTAL_VARIABLE,
     RECIPIENT_VARIABLE,
     maybe("partner", Fields(PARTNER), "the partner that declined"),
@@ -287,6 +315,7 @@ const PAGE: &[Variable] = &[
     DIRECTION,
     START,
     END,
+    BRAND_VARIABLE,
     maybe(
         "portal",
         Fields(PORTAL),
@@ -472,7 +501,7 @@ mod tests {
         {
             let mut found = Vec::new();
             let mut value = serde_json::to_value(view).unwrap();
-            for name in ["language", "direction", "start_side", "end_side"] {
+            for name in ["language", "direction", "start_side", "end_side", "brand"] {
                 value[name] = example(Kind::Lead, "en")[name].clone();
             }
             differences("page", PAGE, &value, &mut found);

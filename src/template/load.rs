@@ -5,13 +5,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tera::Tera;
 
 use crate::outbox::Kind;
+use crate::settings::Branding;
+use crate::template::brand::{BrandView, Look};
 use crate::template::contract::{self, Variable};
 use crate::template::error::Error;
 use crate::template::flat::Flat;
@@ -58,6 +60,10 @@ pub(crate) struct Language {
     pub(crate) formats: Arc<Formats>,
     /// What the engine calls a template → what it was made of.
     pub(crate) flat: BTreeMap<String, Flat>,
+    /// What its templates see of the look.
+    pub(crate) brand: BrandView,
+    /// The same, as the engine takes it.
+    pub(crate) brand_value: tera::Value,
     /// Template file → the file that it is read from.
     pub(crate) origins: BTreeMap<String, Arc<str>>,
     /// Messages that are taken from another language.
@@ -93,15 +99,15 @@ fn parts() -> Vec<Part> {
 }
 
 impl Set {
-    /// Loads the built-in templates, and over them those in `folder`: `layout.mjml`, `lead.txt` and so on replace the built-in file of that
+    /// Loads the built-in templates, and over them those of the look's folders, and writes its colours into them: `layout.mjml`, `lead.txt` and so on replace the built-in file of that
     /// name for all languages, `de/lead.txt` for one; the messages of `de/messages.toml` replace those of the same key. A folder with another
     /// language's name adds a language.
     ///
     /// # Errors
     /// The first fault: a file cannot be read, has no effect, uses a name that is not there, or cannot be rendered for a sample. It names
     /// file, line and column.
-    pub fn load(folder: Option<&Path>) -> Result<Self, Error> {
-        let (set, mut faults) = Self::load_all(folder)?;
+    pub fn load(look: impl Into<Look>) -> Result<Self, Error> {
+        let (set, mut faults) = Self::load_all(look)?;
         if faults.is_empty() { Ok(set) } else { Err(faults.swap_remove(0)) }
     }
 
@@ -110,8 +116,9 @@ impl Set {
     ///
     /// # Errors
     /// A fault that nothing can be said after: a file cannot be read, or is not well-formed.
-    pub fn load_all(folder: Option<&Path>) -> Result<(Self, Vec<Error>), Error> {
-        let sources = Sources::read(folder)?;
+    pub fn load_all(look: impl Into<Look>) -> Result<(Self, Vec<Error>), Error> {
+        let look = look.into();
+        let sources = Sources::read(look.folders.iter().map(PathBuf::as_path))?;
         let mut messages = BTreeMap::new();
         let mut tables = BTreeMap::new();
         for (language, own) in &sources.languages {
@@ -127,13 +134,16 @@ impl Set {
         let mut faults = Vec::new();
         let mut languages = BTreeMap::new();
         for language in sources.languages.keys() {
-            languages.insert(language.clone(), build(language, &sources, &messages, &tables, &mut faults)?);
+            languages.insert(
+                language.clone(),
+                build(language, &look.branding, &sources, &messages, &tables, &mut faults)?,
+            );
         }
         let digest = digest_of(&languages).into();
         let set = Self { languages, digest };
         set.find_unused(&sources, &messages, &mut faults);
         // What is built in has rendered them in a test, and half of a load is saved.
-        if faults.is_empty() && folder.is_some() {
+        if faults.is_empty() && !look.folders.is_empty() {
             faults.extend(set.render_samples().err());
         }
         Ok((set, faults))
@@ -277,6 +287,7 @@ fn digest_of(languages: &BTreeMap<String, Language>) -> String {
     let mut hash = Sha256::new();
     for (language, made) in languages {
         hash.update(format!("{language} {:?}", made.formats));
+        hash.update(serde_json::to_string(&made.brand).unwrap_or_default());
         for (name, flat) in &made.flat {
             // With lengths, so that no text can pass for another one's end.
             hash.update(format!("{language}/{name} {}\n{}", flat.text.len(), flat.text));
@@ -314,11 +325,13 @@ fn formats_of(language: &str, chain: &[&str], tables: &BTreeMap<&str, Vec<Table>
 
 fn build(
     language: &str,
+    branding: &Branding,
     sources: &Sources,
     messages: &BTreeMap<&str, Messages>,
     tables: &BTreeMap<&str, Vec<Table>>,
     faults: &mut Vec<Error>,
 ) -> Result<Language, Error> {
+    let brand = BrandView::new(branding, language);
     let chain = chain(language, messages);
     let formats = Arc::new(formats_of(language, &chain, tables));
     let mut files: BTreeMap<String, &Source> = sources.shared.files.iter().map(|(name, source)| (name.clone(), source)).collect();
@@ -345,7 +358,7 @@ fn build(
     };
     let mut flat = BTreeMap::new();
     for part in parts() {
-        match make(&part, language, &flattener) {
+        match make(&part, language, &brand, &flattener) {
             Ok(made) => _ = flat.insert(part.name, made),
             Err(found) => faults.extend(found),
         }
@@ -358,6 +371,8 @@ fn build(
     Ok(Language {
         engine,
         flat,
+        brand_value: tera::Value::from_serializable(&brand),
+        brand,
         origins: files
             .iter()
             .map(|(name, source)| (name.clone(), Arc::clone(&source.origin)))
@@ -369,18 +384,20 @@ fn build(
     })
 }
 
-/// Writes what is the same in each mail of a language.
-fn settle(piece: &mut Piece, language: &str) {
+/// Writes what is the same in each mail of a language and look.
+fn settle(piece: &mut Piece, language: &str, brand: &BrandView) {
     let Piece::Print(place, body) = piece else { return };
     let (direction, start_side, end_side) = direction(language);
     let settled = match body.as_str() {
-        "language" => language,
-        "direction" => direction,
-        "start_side" => start_side,
-        "end_side" => end_side,
-        _ => return,
+        "language" => Some(language.to_owned()),
+        "direction" => Some(direction.to_owned()),
+        "start_side" => Some(start_side.to_owned()),
+        "end_side" => Some(end_side.to_owned()),
+        other => brand.settled(other),
     };
-    *piece = Piece::Text(place.clone(), settled.to_owned());
+    if let Some(settled) = settled {
+        *piece = Piece::Text(place.clone(), settled);
+    }
 }
 
 fn engine(formats: &Arc<Formats>) -> Tera {
@@ -413,13 +430,13 @@ fn check_syntax(files: &BTreeMap<String, &Source>, chain: &[(&str, &Messages)], 
         .map_err(|error| Error::from_engine(&error, &places))
 }
 
-fn make(part: &Part, language: &str, flattener: &Flattener<'_>) -> Result<Flat, Vec<Error>> {
+fn make(part: &Part, language: &str, brand: &BrandView, flattener: &Flattener<'_>) -> Result<Flat, Vec<Error>> {
     let mut flat = flattener.flat(&part.file).map_err(|error| vec![error])?;
     let faults = strict::faults(&part.what, part.contract, &flat);
     if !faults.is_empty() {
         return Err(faults);
     }
-    flat.iter_mut().for_each(|piece| settle(piece, language));
+    flat.iter_mut().for_each(|piece| settle(piece, language, brand));
     if part.file.ends_with(".mjml") {
         let html = mjml::convert(&flat).map_err(|error| vec![error])?;
         return Ok(Flat::compact(html));
@@ -760,7 +777,7 @@ mod tests {
         );
         let missing = latin.path().join("missing");
         assert_eq!(
-            Set::load(Some(&missing)).unwrap_err().to_string(),
+            Set::load(Some(missing.as_path())).unwrap_err().to_string(),
             format!("{}: cannot be read", missing.display())
         );
     }

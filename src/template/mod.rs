@@ -42,6 +42,7 @@ pub mod check;
 pub mod contract;
 
 mod attachment;
+mod brand;
 mod clean;
 mod contrast;
 mod error;
@@ -72,6 +73,7 @@ mod view;
 mod hostile;
 
 pub use attachment::digest_csv;
+pub use brand::{Look, Sets};
 pub use error::Error;
 pub use formats::Formats;
 pub use load::Set;

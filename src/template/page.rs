@@ -192,8 +192,9 @@ impl Set {
             end_side,
             view,
         };
-        let context = clean::in_direction(direction, || Context::from_serialize(&scope))
+        let mut context = clean::in_direction(direction, || Context::from_serialize(&scope))
             .map_err(|error| Error::from_flat(&error, &language.flat, page.file()))?;
+        context.insert_value("brand", language.brand_value.clone());
         let html = language
             .engine
             .render(page.file(), &context)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use tera::{Context, ErrorKind};
+use tera::{Context, ErrorKind, Value};
 
 use crate::outbox::Kind;
 use crate::template::error::Error;
@@ -56,7 +56,8 @@ impl Set {
         let name = self.language_for(&[language]);
         let (mut view, mut n_full) = (Cow::Borrowed(view), FULL_MAX);
         loop {
-            let context = clean::in_direction(direction(name).0, || context(name, kind, &view, n_full));
+            let brand = &self.languages[name].brand_value;
+            let context = clean::in_direction(direction(name).0, || context(name, brand, kind, &view, n_full));
             let html = self.part(name, &format!("{kind}.html"), &context)?;
             if html.len() > HTML_BYTES_MAX && shorten(kind, &mut view, &mut n_full, html.len()) {
                 continue;
@@ -137,7 +138,7 @@ impl Write for Bounded {
 
 /// Returns what a template sees: what its contract names of the view, and what is so for each mail in that language. Nothing else, since a
 /// name is looked up among all that are there.
-fn context(language: &str, kind: Kind, view: &View, n_full: usize) -> Context {
+fn context(language: &str, brand: &Value, kind: Kind, view: &View, n_full: usize) -> Context {
     let mut context = Context::new();
     let (direction, start_side, end_side) = direction(language);
     for variable in contract::of_mail(kind) {
@@ -149,6 +150,7 @@ fn context(language: &str, kind: Kind, view: &View, n_full: usize) -> Context {
             "end_side" => context.insert(name, end_side),
             "kind" => context.insert(name, kind.as_str()),
             "n_full" => context.insert(name, &n_full),
+            "brand" => context.insert_value(name, brand.clone()),
             "portal" => context.insert(name, &view.portal),
             "recipient" => context.insert(name, &view.recipient),
             "partner" => context.insert(name, &view.partner),
@@ -325,7 +327,7 @@ mod tests {
             let mut view = sample(kind, "en");
             view.unsubscribe_url = Some("https://portal.example/u/x".to_owned());
             view.forwarded_by = Some("kim@fabrikam.example".to_owned());
-            let context = context("en", kind, &view, FULL_MAX);
+            let context = context("en", &set().languages["en"].brand_value, kind, &view, FULL_MAX);
             for variable in contract::of_mail(kind) {
                 assert!(context.contains_key(variable.name), "{kind}: {}", variable.name);
             }

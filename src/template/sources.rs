@@ -55,14 +55,14 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Reads the built-in files, and those of the operator's folder over them. Hidden files, other kinds of files and folders that are no
+    /// Reads the built-in files, and those of the operator's folders over them, each over the one before it. Hidden files, other kinds of files and folders that are no
     /// language are passed over.
     ///
     /// # Errors
     /// A file cannot be read or is no text.
-    pub(crate) fn read(folder: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn read<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Result<Self, Error> {
         let mut sources = Self::built_in();
-        if let Some(folder) = folder {
+        for folder in folders {
             sources.read_folder(folder)?;
         }
         Ok(sources)
@@ -193,12 +193,13 @@ fn as_language(name: &str) -> Option<String> {
     (parts.next().is_some_and(is_primary) && parts.all(is_subtag)).then_some(tag)
 }
 
-/// Returns a number that changes when a file of the folder does: name, size, and when it was written. An unreadable folder has one as well.
-pub fn fingerprint(folder: Option<&Path>) -> u64 {
+/// Returns a number that changes when a file of the folders does: name, size, and when it was written. An unreadable folder has one as well.
+pub fn fingerprint<'a>(folders: impl IntoIterator<Item = &'a Path>) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
-    let mut folders: Vec<PathBuf> = folder.map(Path::to_owned).into_iter().collect();
-    let is_top = |path: &Path| folder == Some(path);
+    let top: Vec<PathBuf> = folders.into_iter().map(Path::to_owned).collect();
+    let mut folders = top.clone();
+    let is_top = |path: &Path| top.iter().any(|folder| folder == path);
     while let Some(path) = folders.pop() {
         for (name, entry) in entries(&path).unwrap_or_default() {
             let Ok(about) = std::fs::metadata(&entry) else { continue };

@@ -25,6 +25,7 @@ mod links;
 mod listener;
 mod lists;
 mod pictures;
+mod programmes;
 mod rejected;
 mod relay;
 mod rules;

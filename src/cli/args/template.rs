@@ -45,7 +45,10 @@ pub struct TemplateCheck {
     /// How many of the newest leads to try beside the samples; 0: none
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub leads: u32,
-    /// The folder of templates; templates.dir where it is not said
+    /// The programme whose mails they are; as without one where it is not said
+    #[arg(long, value_name = "NAME")]
+    pub programme: Option<String>,
+    /// The folder of templates; templates.dir, or that of the programme, where it is not said
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
@@ -71,6 +74,7 @@ Examples:
   posthorn template preview lead
   posthorn template preview digest --lang de --format html --out digest.html
   posthorn template preview lead --lead L1
+  posthorn template preview lead --programme gold --format html
   posthorn template preview lead --data lead.json --format eml --out lead.eml
   posthorn template preview --serve    All of them in the browser, live.")]
 pub struct TemplatePreview {
@@ -95,7 +99,10 @@ pub struct TemplatePreview {
     /// Write it there instead of showing it
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// The folder of templates; templates.dir where it is not said
+    /// The programme whose mails they are; as without one where it is not said
+    #[arg(long, value_name = "NAME")]
+    pub programme: Option<String>,
+    /// The folder of templates; templates.dir, or that of the programme, where it is not said
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Show all kinds and languages in the browser, anew whenever a file changes
@@ -183,7 +190,10 @@ pub struct TemplateSendTest {
     /// The language; mail.locale where it is not said
     #[arg(long, value_name = "LANGUAGE")]
     pub lang: Option<String>,
-    /// The folder of templates; templates.dir where it is not said
+    /// The programme whose mails they are; as without one where it is not said
+    #[arg(long, value_name = "NAME")]
+    pub programme: Option<String>,
+    /// The folder of templates; templates.dir, or that of the programme, where it is not said
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }

@@ -9,9 +9,9 @@ use crate::cli::args::template::TemplateDiff;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::page::count;
-use crate::cli::template::{folder, preview, real};
+use crate::cli::template::{preview, real, settings};
 use crate::delivery::compose::Composer;
-use crate::template::{Error, Rendered, Set, View};
+use crate::template::{Error, Look, Rendered, Set, View};
 
 /// Lines around a change that are shown with it.
 const CONTEXT_LINES: usize = 2;
@@ -39,10 +39,15 @@ struct Changed {
 
 /// `template diff`
 pub(crate) async fn diff(args: &TemplateDiff, ctx: &Context) -> Result<Exit, Failure> {
-    let ours = folder(&args.dir, ctx);
+    let ours = settings(&args.dir, None, ctx)?;
     let against = (args.against != "built-in").then(|| Path::new(&args.against));
-    let (before, after) = (Set::load(against)?, Set::load(ours)?);
-    let composer = real::composer(ctx, after)?;
+    // Words and looks are compared, not what is configured: that is the same on both sides.
+    let before = Look {
+        branding: ours.templates.branding.clone(),
+        ..Look::from(against)
+    };
+    let (before, after) = (Set::load(before)?, Set::load(&ours.templates)?);
+    let composer = real::composer(&ours, after)?;
     let mails = mails(args, &composer, ctx).await?;
     let mut report = Report {
         mails: i64::try_from(mails.len()).unwrap_or(i64::MAX),

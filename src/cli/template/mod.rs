@@ -17,13 +17,29 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Column;
 use crate::cli::page::{Page, count};
 use crate::outbox::Kind;
+use crate::settings::Settings;
 use crate::template::check::{self, Report};
 use crate::template::contract::{self, Holds, Variable};
-use crate::template::{Set, built_in_files};
+use crate::template::{Look, Set, built_in_files};
 
-/// Where the templates are read from: what is asked for, else what is set.
-fn folder<'a>(dir: &'a Option<PathBuf>, ctx: &'a Context) -> Option<&'a Path> {
-    dir.as_deref().or(ctx.settings().templates.dir.as_deref())
+/// Returns the settings by which mails are written: those of a programme where one is asked for, with the folder that is asked for.
+fn settings(dir: &Option<PathBuf>, programme: Option<&str>, ctx: &Context) -> Result<Settings, Failure> {
+    let Some(name) = programme else {
+        let mut settings = ctx.settings().clone();
+        settings.templates.dir = dir.clone().or(settings.templates.dir);
+        return Ok(settings);
+    };
+    if let Some(unknown) = ctx.settings().unknown_programme(name) {
+        return Err(Failure::usage(format_args!("--programme {unknown}")));
+    }
+    let mut settings = ctx.settings().of_programme(name);
+    settings.templates.programme_dir = dir.clone().or(settings.templates.programme_dir);
+    Ok(settings)
+}
+
+/// Loads what mails are written from, without a programme.
+fn set(dir: &Option<PathBuf>, ctx: &Context) -> Result<Set, Failure> {
+    Ok(Set::load(&settings(dir, None, ctx)?.templates)?)
 }
 
 /// A part of a mail and where it comes from.
@@ -39,7 +55,7 @@ struct Listed {
 
 /// `template list`
 pub(crate) fn list(args: &TemplateList, ctx: &Context) -> Result<Exit, Failure> {
-    let set = Set::load(folder(&args.dir, ctx))?;
+    let set = set(&args.dir, ctx)?;
     let mut listed = Vec::new();
     for kind in Kind::ALL {
         for language in set.languages() {
@@ -66,9 +82,13 @@ pub(crate) fn list(args: &TemplateList, ctx: &Context) -> Result<Exit, Failure> 
 
 /// `template check`
 pub(crate) async fn check(args: &TemplateCheck, ctx: &Context) -> Result<Exit, Failure> {
-    let (mut report, set) = check::check(folder(&args.dir, ctx));
+    let wanted = settings(&args.dir, args.programme.as_deref(), ctx)?;
+    let (mut report, set) = check::check(&wanted.templates);
     if let Some(set) = set {
-        try_leads(&mut report, set, args.leads as usize, ctx).await?;
+        try_leads(&mut report, set, &wanted, args.leads as usize, ctx).await?;
+    }
+    if args.programme.is_none() && args.dir.is_none() {
+        check_programmes(&mut report, ctx);
     }
     ctx.out.one(&report, report_page);
     for fault in &report.faults {
@@ -77,12 +97,30 @@ pub(crate) async fn check(args: &TemplateCheck, ctx: &Context) -> Result<Exit, F
     Ok(if report.faults.is_empty() { Exit::Done } else { Exit::Input })
 }
 
+/// Tries every programme's templates on the samples, where it has a folder or a look of its own. What is wrong with all sets is told once.
+fn check_programmes(report: &mut Report, ctx: &Context) {
+    for name in ctx.settings().programmes.keys() {
+        let own = ctx.settings().of_programme(name).templates;
+        if Look::from(&own) == Look::from(&ctx.settings().templates) {
+            continue;
+        }
+        let (found, _) = check::check(&own);
+        let said = |texts: Vec<String>, known: &[String]| -> Vec<String> {
+            let new = texts.into_iter().filter(|text| !known.contains(text));
+            new.map(|text| format!("programme {name}: {text}")).collect()
+        };
+        let (faults, warnings) = (said(found.faults, &report.faults), said(found.warnings, &report.warnings));
+        report.faults.extend(faults);
+        report.warnings.extend(warnings);
+    }
+}
+
 /// Tries the newest leads, each in the language of its reader.
-async fn try_leads(report: &mut Report, set: Set, n: usize, ctx: &Context) -> Result<(), Failure> {
+async fn try_leads(report: &mut Report, set: Set, settings: &Settings, n: usize, ctx: &Context) -> Result<(), Failure> {
     if n == 0 {
         return Ok(());
     }
-    let composer = real::composer(ctx, set)?;
+    let composer = real::composer(settings, set)?;
     for kind in Kind::ALL {
         let letters = match real::letters(ctx, kind, n).await {
             Ok(letters) => letters,

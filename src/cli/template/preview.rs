@@ -4,24 +4,34 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::app::claim::Letter;
 use crate::cli::args::template::{Format, TemplatePreview};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::template::{folder, real, serve};
+use crate::cli::template::{real, serve, settings};
 use crate::delivery::compose::{Composer, NoMail};
 use crate::outbox::Kind;
-use crate::template::{Set, View, check};
+use crate::template::{Look, Set, View, check};
 
 /// `template preview`
 pub(crate) async fn preview(args: &TemplatePreview, ctx: &Context) -> Result<Exit, Failure> {
     if args.serve {
-        return serve::serve(folder(&args.dir, ctx), args.port, ctx).await;
+        let settings = settings(&args.dir, args.programme.as_deref(), ctx)?;
+        return serve::serve(Look::from(&settings.templates), args.port, ctx).await;
     }
     let kind = args
         .kind
         .ok_or_else(|| Failure::usage("name the kind of mail to show, or --serve them all"))?;
-    let composer = real::composer(ctx, Set::load(folder(&args.dir, ctx))?)?;
-    let (view, language) = subject(args, kind, &composer, ctx).await?;
+    let letter = match &args.lead {
+        Some(id) => Some(real::letter(ctx, kind, id).await?),
+        None => None,
+    };
+    // A lead's mail looks as its partner's do.
+    let partner = letter.as_ref().and_then(|letter| letter.partner.as_ref());
+    let programme = args.programme.as_deref().or(ctx.settings().policy.programme_of(partner));
+    let settings = settings(&args.dir, programme, ctx)?;
+    let composer = real::composer(&settings, Set::load(&settings.templates)?)?;
+    let (view, language) = subject(args, kind, &composer, letter, ctx)?;
     let rendered = composer.templates().render(kind, &language, &view)?;
     let shown = match args.format {
         Format::Text => format!("Subject: {}\n\n{}", rendered.subject, rendered.text),
@@ -52,11 +62,13 @@ pub(super) fn unwritable(why: NoMail) -> Failure {
 }
 
 /// Returns what the mail says, and in which language.
-async fn subject(args: &TemplatePreview, kind: Kind, composer: &Composer, ctx: &Context) -> Result<(View, String), Failure> {
-    let letter = match &args.lead {
-        Some(id) => Some(real::letter(ctx, kind, id).await?),
-        None => None,
-    };
+fn subject(
+    args: &TemplatePreview,
+    kind: Kind,
+    composer: &Composer,
+    letter: Option<Letter>,
+    ctx: &Context,
+) -> Result<(View, String), Failure> {
     let locale = ctx.settings().mail.locale.as_str();
     let wanted = args
         .lang
@@ -72,7 +84,10 @@ async fn subject(args: &TemplatePreview, kind: Kind, composer: &Composer, ctx: &
         .samples(kind, &language)
         .into_iter()
         .find(|sample| sample.name == args.sample.as_str());
-    let view = sample.map(|sample| sample.view).unwrap_or_default();
+    let mut view = sample.map(|sample| sample.view).unwrap_or_default();
+    if args.programme.is_some() {
+        view.portal = composer.portal();
+    }
     match &args.data {
         Some(file) => Ok((with_data(kind, &view, file)?, language)),
         None => Ok((view, language)),

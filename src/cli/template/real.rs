@@ -12,10 +12,10 @@ use crate::store::{Missing, Store};
 use crate::template::Set;
 
 /// Makes who writes mails from these templates, for mails that nobody gets: whoever looks need not be allowed to read the signing key.
-pub(super) fn composer(ctx: &Context, set: Set) -> Result<Composer, Failure> {
+pub(super) fn composer(settings: &Settings, set: Set) -> Result<Composer, Failure> {
     let unsigned = Settings {
         dkim: Dkim::default(),
-        ..ctx.settings().clone()
+        ..settings.clone()
     };
     Ok(Composer::with_templates(&unsigned, &[], set)?)
 }

@@ -1,7 +1,7 @@
 //! All kinds of mail in all languages on one page of the browser, on phone and desktop, light and dark, drawn anew whenever a file changes.
 
 use std::net::Ipv4Addr;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Path, Query, State};
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::outbox::Kind;
-use crate::template::{Set, fingerprint, samples};
+use crate::template::{Look, Set, fingerprint, samples};
 
 const PAGE: &str = include_str!("serve.html");
 
@@ -26,7 +26,7 @@ const ASKS_FOR_DARK: &str = "@media (prefers-color-scheme: dark)";
 
 /// What is shown.
 struct Shown {
-    folder: Option<PathBuf>,
+    look: Look,
     fingerprint: u64,
     /// The last set without faults.
     set: Set,
@@ -36,13 +36,13 @@ struct Shown {
 type Shared = Arc<Mutex<Shown>>;
 
 /// `template preview --serve`
-pub(super) async fn serve(folder: Option<&FilePath>, port: u16, ctx: &Context) -> Result<Exit, Failure> {
+pub(super) async fn serve(look: Look, port: u16, ctx: &Context) -> Result<Exit, Failure> {
     let shown = Shown {
-        folder: folder.map(FilePath::to_owned),
-        fingerprint: fingerprint(folder),
+        fingerprint: fingerprint(look.folders.iter().map(PathBuf::as_path)),
         // A folder that is wrong from the start shows its faults over the built-in mails.
         set: Set::load(None)?,
         faults: Vec::new(),
+        look,
     };
     let shared = Arc::new(Mutex::new(shown));
     lock(&shared).load();
@@ -81,7 +81,7 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Shown> {
 
 impl Shown {
     fn load(&mut self) {
-        match Set::load_all(self.folder.as_deref()) {
+        match Set::load_all(self.look.clone()) {
             Ok((set, faults)) if faults.is_empty() => {
                 self.set = set;
                 self.faults.clear();
@@ -93,7 +93,7 @@ impl Shown {
     }
 
     fn look_again(&mut self) {
-        let fingerprint = fingerprint(self.folder.as_deref());
+        let fingerprint = fingerprint(self.look.folders.iter().map(PathBuf::as_path));
         if fingerprint != self.fingerprint {
             self.fingerprint = fingerprint;
             self.load();
@@ -116,7 +116,7 @@ async fn state(State(shared): State<Shared>) -> Json<Value> {
 }
 
 #[derive(Deserialize)]
-struct Look {
+struct Shade {
     #[serde(default)]
     format: String,
     #[serde(default)]
@@ -126,7 +126,7 @@ struct Look {
 async fn mail(
     State(shared): State<Shared>,
     Path((kind, language, sample)): Path<(String, String, String)>,
-    Query(look): Query<Look>,
+    Query(look): Query<Shade>,
 ) -> Response {
     let Ok(kind) = kind.parse::<Kind>() else {
         return StatusCode::NOT_FOUND.into_response();
