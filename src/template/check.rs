@@ -1,7 +1,6 @@
 //! What `template check` finds: faults that stop mails, and what is worth a look.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -3,7 +3,7 @@
 //! **Invariants:** no service is started and none is made to start at boot; another mail server on the machine stays what it is.
 //! So PostgreSQL is installed without its default cluster, and of the package `postfix`, which would replace the machine's mail server, only the
 //! files are unpacked below `target/`. What comes from PyPI lives in a Python environment of its own, below `target/`, too. What looks at mails:
-//! [`look`](crate::look).
+//! [`crate::look`].
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

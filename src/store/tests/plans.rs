@@ -41,6 +41,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "`status` and `audit`: sums over everything, run by a person",
     ),
     ("suppressions.count", "`status`: run by a person, over a small table"),
+    ("meta.has_leads", "`migrate --rehearsal`: run by a person, and reads one row"),
     ("items.post_all", "once at start, where an Action Center is configured"),
 ];
 
