@@ -88,12 +88,12 @@ impl Taken {
     }
 }
 
-/// Returns the number of twelve digits behind a mark: the first that stands whole, as quoted-printable may break a line within one.
+/// Returns the number of twelve digits behind a mark, also where quoted-printable breaks a line within one.
 fn number_behind(mark: &[u8], mail: &[u8]) -> Option<usize> {
-    let places = mail.windows(mark.len() + 12).filter(|window| window.starts_with(mark));
-    places
-        .filter_map(|window| std::str::from_utf8(&window[mark.len()..]).ok()?.parse().ok())
-        .next()
+    let whole = String::from_utf8_lossy(mail).replace("=\r\n", "");
+    let mark = std::str::from_utf8(mark).ok()?;
+    let behind = &whole[whole.find(mark)? + mark.len()..];
+    behind.get(..12)?.parse().ok()
 }
 
 fn converse(mut client: TcpStream, after: Duration, taken: &Taken) -> io::Result<()> {
