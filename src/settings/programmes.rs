@@ -234,10 +234,15 @@ impl Branding {
 const CONTRAST_MIN: f64 = 4.5;
 
 /// A colour as the web writes it: `#1f5fbf`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Colour(u32);
 
 impl Colour {
+    /// Makes one of its parts.
+    pub(crate) const fn rgb(red: u8, green: u8, blue: u8) -> Self {
+        Self(u32::from_be_bytes([0, red, green, blue]))
+    }
+
     /// Returns how far two colours stand apart, from 1 to 21 (WCAG 2.2, contrast ratio).
     pub fn contrast(self, other: Self) -> f64 {
         let (one, other) = (self.luminance(), other.luminance());

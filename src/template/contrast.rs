@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::settings::Colour;
 use crate::template::markup::{Piece, attribute, declarations, is_void, pieces};
 
 const RATIO_MIN: f64 = 4.5;
@@ -15,12 +16,10 @@ const RATIO_MIN_LARGE: f64 = 3.0;
 const LARGE_PX: f64 = 24.0;
 const LARGE_BOLD_PX: f64 = 18.66;
 /// What a mail program without a say takes.
-const INK: Colour = [0, 0, 0];
-const PAPER: Colour = [255, 255, 255];
-const LINK: Colour = [0, 0, 238];
+const INK: Colour = Colour::rgb(0, 0, 0);
+const PAPER: Colour = Colour::rgb(255, 255, 255);
+const LINK: Colour = Colour::rgb(0, 0, 238);
 const SHOWN_CHARS: usize = 30;
-
-type Colour = [u8; 3];
 
 /// What holds for the text inside an element; a colour is `None` where it is not known.
 #[derive(Clone, Copy)]
@@ -59,12 +58,11 @@ pub(crate) fn faint(html: &str) -> Vec<String> {
                 let (Some(ink), Some(ground)) = (look.ink, look.ground) else {
                     continue;
                 };
-                let ratio = ratio(ink, ground);
+                let ratio = ink.contrast(ground);
                 let wanted = look.ratio_min();
                 // What is written as a blank is no text.
                 let is_text = text.replace("&nbsp;", "").replace("&#8202;", "").chars().any(char::is_alphanumeric);
                 if is_text && !look.is_hidden && ratio < wanted && seen.insert((ink, ground)) {
-                    let (ink, ground) = (hex(ink), hex(ground));
                     let text: String = text.chars().take(SHOWN_CHARS).collect();
                     found.push(format!(
                         "\"{text}\" is {ink} on {ground}, a contrast of {ratio:.2}; {wanted} is the least that most can read"
@@ -115,51 +113,33 @@ fn colour(value: &str) -> Option<Colour> {
     if let Some(digits) = value.strip_prefix('#') {
         let read = |text: &str| u8::from_str_radix(text, 16).ok();
         return match (digits.is_ascii(), digits.len()) {
-            (true, 6) => Some([read(&digits[..2])?, read(&digits[2..4])?, read(&digits[4..])?]),
-            (true, 3) => Some([read(&digits[..1])? * 17, read(&digits[1..2])? * 17, read(&digits[2..])? * 17]),
+            (true, 6) => Some(Colour::rgb(read(&digits[..2])?, read(&digits[2..4])?, read(&digits[4..])?)),
+            (true, 3) => Some(Colour::rgb(
+                read(&digits[..1])? * 17,
+                read(&digits[1..2])? * 17,
+                read(&digits[2..])? * 17,
+            )),
             _ => None,
         };
     }
     if let Some(numbers) = value.strip_prefix("rgb(").and_then(|rest| rest.strip_suffix(')')) {
         let mut numbers = numbers.split(',').map(|number| number.trim().parse().ok());
-        return Some([numbers.next()??, numbers.next()??, numbers.next()??]);
+        return Some(Colour::rgb(numbers.next()??, numbers.next()??, numbers.next()??));
     }
-    match value.as_str() {
-        "black" => Some([0; 3]),
-        "white" => Some([255; 3]),
-        "gray" | "grey" => Some([128; 3]),
-        "silver" => Some([192; 3]),
-        "lightgray" | "lightgrey" => Some([211; 3]),
-        "red" => Some([255, 0, 0]),
-        "green" => Some([0, 128, 0]),
-        "blue" => Some([0, 0, 255]),
-        "yellow" => Some([255, 255, 0]),
-        "orange" => Some([255, 165, 0]),
-        _ => None,
-    }
-}
-
-fn hex([r, g, b]: Colour) -> String {
-    format!("#{r:02x}{g:02x}{b:02x}")
-}
-
-/// WCAG 2.2, "contrast ratio": 1 for equal colours, 21 for black on white.
-fn ratio(a: Colour, b: Colour) -> f64 {
-    let (a, b) = (luminance(a), luminance(b));
-    (a.max(b) + 0.05) / (a.min(b) + 0.05)
-}
-
-/// WCAG 2.2, "relative luminance".
-fn luminance(colour: Colour) -> f64 {
-    let [r, g, b] = colour.map(|part| {
-        let part = f64::from(part) / 255.0;
-        if part <= 0.04045 {
-            part / 12.92
-        } else {
-            ((part + 0.055) / 1.055).powf(2.4)
-        }
-    });
-    0.2126 * r + 0.7152 * g + 0.0722 * b
+    let [red, green, blue] = match value.as_str() {
+        "black" => [0; 3],
+        "white" => [255; 3],
+        "gray" | "grey" => [128; 3],
+        "silver" => [192; 3],
+        "lightgray" | "lightgrey" => [211; 3],
+        "red" => [255, 0, 0],
+        "green" => [0, 128, 0],
+        "blue" => [0, 0, 255],
+        "yellow" => [255, 255, 0],
+        "orange" => [255, 165, 0],
+        _ => return None,
+    };
+    Some(Colour::rgb(red, green, blue))
 }
 
 #[cfg(test)]
@@ -175,7 +155,7 @@ mod tests {
             ("#777777", "white", 4.48),
             ("rgb(118, 118, 118)", "#ffffff", 4.54),
         ] {
-            let ratio = ratio(colour(a).unwrap(), colour(b).unwrap());
+            let ratio = colour(a).unwrap().contrast(colour(b).unwrap());
             assert!((ratio - expected).abs() < 0.01, "{a} on {b}: {ratio}");
         }
     }
@@ -200,9 +180,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_ratio_does_not_depend_on_the_order(a: Colour, b: Colour) {
-            let there = ratio(a, b);
-            prop_assert!((1.0..=21.001).contains(&there) && (there - ratio(b, a)).abs() < 1e-9);
+        fn a_ratio_does_not_depend_on_the_order(a: [u8; 3], b: [u8; 3]) {
+            let (a, b) = (Colour::rgb(a[0], a[1], a[2]), Colour::rgb(b[0], b[1], b[2]));
+            let there = a.contrast(b);
+            prop_assert!((1.0..=21.001).contains(&there) && (there - b.contrast(a)).abs() < 1e-9);
         }
     }
 }
