@@ -100,8 +100,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn quote(mut line: &[u8], out: &mut Vec<u8>) {
     let mut room = QUOTED_LINE_BYTES_MAX - 1;
     while let Some(&first) = line.first() {
-        let piece = &line[..room.min(line.len())];
-        let n_plain = piece.iter().position(|byte| !IS_PLAIN[usize::from(*byte)]).unwrap_or(piece.len());
+        let n_plain = n_plain(&line[..room.min(line.len())]);
         // A blank at the end of a line is lost on the way, so the last one is escaped.
         let n_kept = n_plain - usize::from(n_plain == line.len() && n_plain > 0 && matches!(line[n_plain - 1], b' ' | b'\t'));
         if n_kept > 0 {
@@ -120,6 +119,33 @@ fn quote(mut line: &[u8], out: &mut Vec<u8>) {
             room = QUOTED_LINE_BYTES_MAX - 1;
         }
     }
+}
+
+/// Counts the plain bytes that a text begins with, eight at a time.
+fn n_plain(text: &[u8]) -> usize {
+    let (words, _) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let odd = odd_bytes(u64::from_le_bytes(*word));
+        if odd != 0 {
+            // A tab counts as odd there, but is plain.
+            let start = at * 8 + odd.trailing_zeros() as usize / 8;
+            return n_plain_slowly(text, start);
+        }
+    }
+    n_plain_slowly(text, words.len() * 8)
+}
+
+fn n_plain_slowly(text: &[u8], start: usize) -> usize {
+    let rest = &text[start..];
+    start + rest.iter().position(|byte| !IS_PLAIN[usize::from(*byte)]).unwrap_or(rest.len())
+}
+
+/// Sets the highest bit of the first byte of a word that is `=` or no printable ASCII; bytes behind that one may be wrong.
+fn odd_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    (word | word.wrapping_sub(ONES * b' ' as u64) | zero(word ^ (ONES * b'=' as u64)) | zero(word ^ (ONES * 0x7f))) & HIGH
 }
 
 #[cfg(test)]

@@ -37,33 +37,46 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
 
 /// Returns a subject that is made of clean values: as [`one_line`], but with their isolates, each ended.
 pub(crate) fn subject(text: &str) -> String {
+    if is_one_line(text) {
+        return text.to_owned();
+    }
     let line = scrubbed(text, false, |_| false);
     cut(&line, LINE_CHARS_MAX).into_owned()
 }
 
 /// Tells quickly of most texts that there is nothing to do to them.
 fn is_one_line(text: &str) -> bool {
-    text.len() <= LINE_CHARS_MAX && is_plain(text, |byte, before| byte == b'\n' || (byte == b' ' && before == b' '))
+    text.len() <= LINE_CHARS_MAX && is_plain(text, |c, before| c == '\n' || (is_blank(c) && is_blank(before)))
 }
 
-/// Tells of an ASCII text without control characters that it neither begins nor ends with a blank, and that no byte is `wrong` behind the one
-/// before it. One look at each byte: searching for two blanks took longer than all else that a mail's context costs.
-fn is_plain(text: &str, wrong: impl Fn(u8, u8) -> bool) -> bool {
-    let mut before = b' ';
-    for byte in text.bytes() {
-        if !matches!(byte, b' '..=b'~' | b'\n') || wrong(byte, before) {
+/// Tells of a text in Latin letters, digits and common signs, without control characters, that it neither begins nor ends with a blank, and
+/// that no character is `wrong` behind the one before it. One look at each: searching for two blanks took longer than all else that a mail's
+/// context costs.
+fn is_plain(text: &str, wrong: impl Fn(char, char) -> bool) -> bool {
+    let mut before = ' ';
+    for c in text.chars() {
+        if !(matches!(c, ' '..='~' | '\n') || is_common(c)) || wrong(c, before) {
             return false;
         }
-        before = byte;
+        before = c;
     }
-    !matches!(before, b' ' | b'\n') || text.is_empty()
+    !(is_blank(before) || before == '\n') || text.is_empty()
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\u{A0}' | '\u{202F}')
+}
+
+/// Latin letters of whole Europe, and what stands in names and amounts; no accents to pile up, and nothing that is not seen.
+fn is_common(c: char) -> bool {
+    matches!(c, '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{24F}' | '–' | '—' | '‘' | '’' | '“' | '”' | '„' | '…' | '€' | '\u{202F}')
 }
 
 /// Returns `text` with its lines kept, and without more than one blank line in a row.
 pub(crate) fn many_lines(text: &str) -> Cow<'_, str> {
     // A blank line is left to the slow way: there may be two.
-    let is_odd = |byte, before| byte == b'\n' && matches!(before, b' ' | b'\n');
-    if is_plain(text, is_odd) && !text.starts_with(' ') {
+    let is_odd = |c, before| c == '\n' && (is_blank(before) || before == '\n');
+    if is_plain(text, is_odd) && !text.starts_with(is_blank) {
         return Cow::Borrowed(text);
     }
     let kept = scrubbed(&text.replace("\r\n", "\n"), true, is_isolate);
@@ -324,7 +337,8 @@ pub(crate) fn maybe_word<S: Serializer>(text: &Option<String>, serializer: S) ->
 /// Tells whether nothing of a text would be left: then it is missing.
 pub(crate) fn is_nothing(text: &Option<String>) -> bool {
     // Most texts begin with something to see.
-    let is_seen = |text: &str| text.starts_with(|c: char| c.is_ascii_graphic() || c.is_alphanumeric()) || !one_line(text).is_empty();
+    let begins_to_show = |c: char| c.is_ascii_graphic() || c == '€' || c.is_alphanumeric();
+    let is_seen = |text: &str| text.starts_with(begins_to_show) || !one_line(text).is_empty();
     !text.as_deref().is_some_and(is_seen)
 }
 
