@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Rules, database};
@@ -82,6 +83,8 @@ async fn take_turns(
     fetches: &mut Fetches,
 ) -> Result<(), Failure> {
     let now = session.now;
+    // What comes in meanwhile is claimed when it is its turn.
+    let (_, mut never_woken) = watch::channel(());
     loop {
         lease.keep(&session.store).await?;
         if is_due(now, fetches.turn(now, rules).await?) {
@@ -91,7 +94,7 @@ async fn take_turns(
         if worker.is_idle() && is_due(now, timers::turn(&session.store, now, rules).await?) {
             continue;
         }
-        if is_due(now, worker.turn(now).await?) || is_due(now, posts.turn(now).await?) {
+        if is_due(now, worker.turn(now, &mut never_woken).await?) || is_due(now, posts.turn(now).await?) {
             continue;
         }
         return Ok(());

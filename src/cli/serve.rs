@@ -458,7 +458,7 @@ async fn run_worker(
             let now = current.borrow_and_update().clone();
             worker.reload(&now.rules, &now.composer);
         }
-        let next = worker.turn(pace.clock.now()).await;
+        let next = worker.turn(pace.clock.now(), &mut pace.woken).await;
         let next = pace.or_pause(next.map_err(Failure::from)).await;
         pace.rest(next).await;
     }

@@ -43,6 +43,8 @@ pub(super) struct Senders {
     tasks: JoinSet<()>,
     /// Letters begun whose outcome was not fetched yet.
     n_under_way: usize,
+    /// Until when the outcomes that are there wait for company.
+    company_until: Option<Instant>,
 }
 
 struct Shared {
@@ -97,6 +99,7 @@ impl Senders {
             shared: Arc::new(shared),
             tasks: JoinSet::new(),
             n_under_way: 0,
+            company_until: None,
         }
     }
 
@@ -127,18 +130,22 @@ impl Senders {
         lock(&self.shared.waiting).iter().map(|(letter, _)| letter.leads.len()).sum()
     }
 
-    /// Waits for a first outcome, then for company, and returns up to `n_max` outcomes.
+    /// Waits for a first outcome, then for company, and returns up to `n_max` outcomes. Dropped at its await it loses nothing, and goes on waiting
+    /// where it was: who calls it again and again gets the first outcome no later.
     pub(super) async fn outcomes(&mut self, n_max: usize, wait_first: Duration, wait_company: Duration) -> Vec<Tried> {
-        self.wait_for(1, wait_first).await;
-        self.wait_for(n_max.min(self.n_under_way), wait_company).await;
+        if self.company_until.is_none() {
+            self.wait_for(1, Instant::now() + wait_first).await;
+        }
+        let until = *self.company_until.get_or_insert_with(|| Instant::now() + wait_company);
+        self.wait_for(n_max.min(self.n_under_way), until).await;
+        self.company_until = None;
         let mut back = lock(&self.shared.back);
         let n = back.tried.len().min(n_max);
         self.n_under_way -= n;
         back.tried.drain(..n).collect()
     }
 
-    async fn wait_for(&mut self, n_wanted: usize, wait: Duration) {
-        let until = Instant::now() + wait;
+    async fn wait_for(&mut self, n_wanted: usize, until: Instant) {
         loop {
             if let Some(ended) = self.tasks.try_join_next() {
                 ended.expect("a sender neither panics nor is aborted while its worker works");
@@ -151,7 +158,6 @@ impl Senders {
                     return;
                 }
             }
-            // Dropped at its await it loses nothing: the outcomes are where they are.
             if timeout_at(until, self.shared.came_back.notified()).await.is_err() {
                 return;
             }

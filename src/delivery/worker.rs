@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Rules;
@@ -105,14 +106,23 @@ impl Worker {
     }
 
     /// Does a bounded piece of work: takes back what dead workers held, claims what is due, records what came back. Says when it is next needed.
+    /// `woken`: something has come in, which is claimed before what is under way has ended.
     ///
     /// # Errors
     /// The database cannot be read or written; what is under way stays under way, and is recorded by a later turn.
-    pub async fn turn(&mut self, now: Timestamp) -> Result<Next, Error> {
+    pub async fn turn(&mut self, now: Timestamp, woken: &mut watch::Receiver<()>) -> Result<Next, Error> {
         let begun = self.begin_due(now).await;
         if !self.is_idle() {
             // Whatever keeps new mails from being begun must not keep those that are out from being written down.
-            let recorded = self.record_some(now, OUTCOME_WAIT).await;
+            let recorded = if begun.is_ok() && self.has_room(now) {
+                tokio::select! {
+                    biased;
+                    tried = self.outcomes(OUTCOME_WAIT) => self.record(now, tried).await,
+                    Ok(()) = woken.changed() => Ok(()),
+                }
+            } else {
+                self.record_some(now, OUTCOME_WAIT).await
+            };
             begun?;
             recorded?;
             return Ok(Next::Now);
@@ -170,17 +180,22 @@ impl Worker {
         self.n_recorded
     }
 
+    fn n_share(&self) -> usize {
+        (self.batch / CLAIMS_PER_BATCH).max(1)
+    }
+
+    /// Tells whether another share of the batch may be claimed.
+    fn has_room(&self, now: Timestamp) -> bool {
+        let n_held = self.senders.n_under_way() + self.unmarked.len();
+        let n_leads = self.senders.n_leads_waiting() + self.unmarked.iter().map(|letter| letter.leads.len()).sum::<usize>();
+        let has_room = n_held + self.n_share() <= self.batch && n_leads <= LEADS_WAITING_MAX;
+        has_room && !self.stop.is_cancelled() && self.outlet.n_claimable(now) > 0
+    }
+
     /// Claims once there is room for a share of the batch: a claim a mail would cost a commit a mail, and while a whole batch is claimed, the
     /// outcomes of what is under way would wait for the database, and the senders for them.
     async fn claim(&mut self, now: Timestamp) -> Result<usize, Error> {
-        let n_held = self.senders.n_under_way() + self.unmarked.len();
-        let n_share = (self.batch / CLAIMS_PER_BATCH).max(1);
-        let n_wanted = n_share.min(self.outlet.n_claimable(now));
-        if self.stop.is_cancelled() || n_wanted == 0 || n_held + n_share > self.batch {
-            return Ok(0);
-        }
-        let n_leads = self.senders.n_leads_waiting() + self.unmarked.iter().map(|letter| letter.leads.len()).sum::<usize>();
-        if n_leads > LEADS_WAITING_MAX {
+        if !self.has_room(now) {
             return Ok(0);
         }
         if self.is_unsure {
@@ -191,6 +206,7 @@ impl Worker {
             give_back(&self.store, now, &self.rules, self.epoch).await?;
             self.is_unsure = false;
         }
+        let n_wanted = self.n_share().min(self.outlet.n_claimable(now));
         let claimed = claim(&self.store, now, &self.rules, self.epoch, n_wanted).await;
         self.is_unsure = claimed.is_err();
         let claimed = claimed?;
@@ -221,16 +237,25 @@ impl Worker {
 
     /// Waits for outcomes, and records up to [`FLUSH_MAX`] of them in one commit.
     async fn record_some(&mut self, now: Timestamp, wait: Duration) -> Result<(), Error> {
-        let mut tried = std::mem::take(&mut self.unwritten);
-        if tried.is_empty() {
-            tried = self.senders.outcomes(FLUSH_MAX, wait, FLUSH_WAIT).await;
+        let tried = self.outcomes(wait).await;
+        self.record(now, tried).await
+    }
+
+    /// Returns outcomes to record: those that the database has not taken yet, else what comes back. Dropped at its await it loses nothing.
+    async fn outcomes(&mut self, wait: Duration) -> Vec<Tried> {
+        if self.unwritten.is_empty() {
+            self.senders.outcomes(FLUSH_MAX, wait, FLUSH_WAIT).await
+        } else {
+            std::mem::take(&mut self.unwritten)
         }
-        if tried.is_empty() { Ok(()) } else { self.record(now, tried).await }
     }
 
     /// Records outcomes. A mail that is out is not forgotten for a database that is away: after a few tries the outcomes wait for the next turn,
     /// so that the lease is kept in between.
     async fn record(&mut self, now: Timestamp, mut tried: Vec<Tried>) -> Result<(), Error> {
+        if tried.is_empty() {
+            return Ok(());
+        }
         if let Err(failed) = self.outlet.settle().await {
             for one in &mut tried {
                 if matches!(one.result, TryResult::Accepted(_)) {
