@@ -33,7 +33,7 @@ const PIPED_MAX: usize = 128;
 
 /// In how many pieces a file's batch is handed on. While one batch is committed, [`CHUNKS_WAITING`] pieces of the next one wait and one more is read: with
 /// a whole batch in each place an import of 100,000 leads took 14 MiB more.
-const CHUNKS_A_BATCH: usize = 4;
+const CHUNKS_A_BATCH: usize = 8;
 
 /// Pieces of a file that wait.
 const CHUNKS_WAITING: usize = 2;
