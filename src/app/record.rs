@@ -16,7 +16,7 @@ use crate::store::attempts::{Attempt, insert_attempts};
 use crate::store::deliveries::{
     Delivery, Outcome, find_delivery, list_dead, list_doubtful, list_held_by, list_of_ids, move_deliveries, record_outcomes,
 };
-use crate::store::notices::reopen_notices;
+use crate::store::notices::{reopen_notices, settle_undeliverable};
 use crate::store::suppressions::note_faults;
 use crate::store::workers::find_marking;
 use crate::store::{Store, retried};
@@ -416,6 +416,10 @@ pub async fn by_hand(store: &Store, now: Timestamp, rules: &Rules, id: i64, even
     let moved = move_deliveries(&mut tx, now, &[(delivery.state, outcome(now, &delivery, &next, Some(why), event))]).await?;
     if moved.is_empty() {
         return Err(Error::Refused(format!("delivery {id} has just changed; look at it again")));
+    }
+    if next.state == State::Queued {
+        // Somebody can be told after all (`notice::Event::DeliveryReopened`); if the address fails once more, its notice says so again.
+        settle_undeliverable(&mut tx, now, &BTreeSet::from([delivery.notice_id])).await?;
     }
     tx.commit().await?;
     Ok(next.state)

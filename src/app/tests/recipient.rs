@@ -1,10 +1,11 @@
 //! Who is told, decided when a notice is claimed; and what becomes of addresses that cannot be reached or do not want mail (`R-RECIPIENT`, `R-OPTOUT`,
 //! `R-LOCALE`).
 
-use crate::app::record::TryResult;
+use crate::app::record::{self, TryResult};
 use crate::app::suppress::{self, Suppress};
 use crate::app::testing::records::{Partner, lead, partner};
 use crate::app::testing::{Portal, address, at, both, refused};
+use crate::outbox::delivery::Event;
 use crate::partner::PartnerId;
 use crate::store::suppressions::OptOut;
 
@@ -118,6 +119,38 @@ fn a_hard_bounce_goes_to_the_next_rung_until_nobody_is_left() {
         // A lead that comes now finds nobody: it is held, and the suppressions are shown.
         portal.import("2026-03-02T10:00:00Z", [lead("L2")]).await;
         assert_eq!(portal.channels("contoso").await, ["L1 single 2026-03-02 #1", "L2 held"]);
+    });
+}
+
+/// R-RECIPIENT: a mail that ops send once more settles that nobody could be told; where its address fails again, that is said again.
+#[test]
+fn a_retry_by_hand_settles_an_undeliverable_notice() {
+    both(async |portal| {
+        portal.partners("2026-03-02T08:00:00Z", [partner("contoso")]).await;
+        portal.import("2026-03-02T09:00:00Z", [lead("L1")]).await;
+        let letter = portal.claim("2026-03-02T09:00:00Z").await.remove(0);
+        portal.record("2026-03-02T09:00:00Z", &letter, refused(550, "go away")).await;
+        portal.send("2026-03-02T09:00:01Z").await;
+        assert_eq!(portal.notices().await, [("lead undeliverable".to_owned(), 1)].into());
+        for (now, text, expected) in [
+            ("2026-03-02T10:00:00Z", "5.1.1 unknown", "lead undeliverable"),
+            ("2026-03-02T11:00:00Z", "", "lead done"),
+        ] {
+            let id = letter.delivery.id;
+            record::by_hand(&portal.store, at(now), &portal.rules, id, Event::OpsRetry, None)
+                .await
+                .expect("a failed one can be retried");
+            assert_eq!(portal.notices().await, [("lead done".to_owned(), 1)].into(), "on its way");
+            if text.is_empty() {
+                lift(&portal, now, "admin@contoso.example").await;
+                assert_eq!(portal.send(now).await, ["lead to admin@contoso.example: L1"]);
+            } else {
+                let again = portal.claim(now).await.remove(0);
+                portal.record(now, &again, refused(550, text)).await;
+                portal.send(now).await;
+            }
+            assert_eq!(portal.notices().await, [(expected.to_owned(), 1)].into());
+        }
     });
 }
 
