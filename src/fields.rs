@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::time::Timestamp;
 
 /// Characters of an `id`: the portal's are 36; the store's keys and the message ids must stay short.
-const ID_CHARS_MAX: usize = 200;
+pub(crate) const ID_CHARS_MAX: usize = 200;
 
 /// What a time looks like.
 const TIME_EXPECTED: &str = "a date and time such as 2026-03-02T00:00:00.000Z";
@@ -124,7 +124,8 @@ impl<'a> Fields<'a> {
         let faults_before = self.faults.len();
         let text = self.text(key);
         if text.is_none() && self.faults.len() == faults_before {
-            self.fault(key, "a text");
+            // One of spaces counts as missing, and `"" is not a text` would say what is not so.
+            self.faults.push(Fault::missing(Path::Key(&self.path, key), "a text"));
         }
         text
     }

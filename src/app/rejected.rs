@@ -1,14 +1,19 @@
 //! Records that could not be taken in: listed, shown, dropped. Taking one in again is intake's (`intake::again`).
 
+use std::collections::HashMap;
+
+use chrono::DateTime;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::app::Error;
 use crate::app::page::{Cursor, LIMIT_MAX, Page, key_or};
+use crate::fields::ID_CHARS_MAX;
+use crate::lead::{LeadId, Record};
 use crate::partner::PartnerId;
-use crate::store::Store;
-use crate::store::rejected::{Rejected, find_rejected, list_open, resolve_rejected};
+use crate::store::rejected::{Rejected, find_open_of_leads, find_rejected, list_open, resolve_rejected};
+use crate::store::{Store, Tx};
 use crate::time::Timestamp;
 
 const LIST: &str = "rejected";
@@ -21,6 +26,9 @@ const LOOKED_THROUGH_MAX: usize = 2_000;
 
 /// The state of a record that is on the list.
 pub const OPEN: &str = "open";
+
+/// The state of a record that was rejected first and then taken in.
+pub const TAKEN_IN: &str = "taken_in";
 
 /// The state of a record that will never be taken in.
 pub const DISCARDED: &str = "discarded";
@@ -154,6 +162,47 @@ pub async fn discard_all(store: &Store, ids: &[i64]) -> Result<u64, Error> {
     let n_discarded = resolve_rejected(&mut tx, ids, DISCARDED).await?;
     tx.commit().await?;
     Ok(n_discarded)
+}
+
+/// Takes off the list what these records, which brought something new, say correctly (`R-INTAKE`): a rejected record of the same lead and partner that is not
+/// newer. One that names no lead, as no marketplace lead does, waits for a retry or a discard.
+pub(super) async fn settle_corrected<'a>(tx: &mut Tx, accepted: impl Iterator<Item = &'a Record>) -> Result<(), crate::store::Error> {
+    let accepted: HashMap<&LeadId, &Record> = accepted.map(|record| (&record.id, record)).collect();
+    if accepted.is_empty() {
+        return Ok(());
+    }
+    let open = find_open_of_leads(tx, accepted.keys().copied()).await?;
+    let settled: Vec<i64> = open
+        .iter()
+        .filter(|rejected| lead_of(&rejected.record).is_some_and(|id| is_corrected_by(rejected, accepted.get(&id).copied())))
+        .map(|rejected| rejected.id)
+        .collect();
+    if !settled.is_empty() {
+        resolve_rejected(tx, &settled, TAKEN_IN).await?;
+    }
+    Ok(())
+}
+
+fn is_corrected_by(rejected: &Rejected, record: Option<&Record>) -> bool {
+    let Some(record) = record else { return false };
+    let is_of_partner = partner_of(rejected).is_none_or(|partner| partner == record.partner_id.as_str());
+    is_of_partner && version_of(&rejected.record).is_none_or(|version| version <= record.version)
+}
+
+/// Returns the lead that the text of a rejected record names, where it can be read and be one.
+pub(super) fn lead_of(text: &str) -> Option<LeadId> {
+    let record: Value = serde_json::from_str(text).ok()?;
+    let id = record.get("id")?.as_str()?.trim();
+    (1..=ID_CHARS_MAX).contains(&id.chars().count()).then(|| LeadId::new(id))
+}
+
+/// Returns the version that a rejected record has, in nanoseconds since the epoch, where it can be read.
+fn version_of(text: &str) -> Option<i64> {
+    let record: Value = serde_json::from_str(text).ok()?;
+    let at = ["updatedDateTime", "createdDateTime"]
+        .iter()
+        .find_map(|key| record.get(*key)?.as_str())?;
+    DateTime::parse_from_rfc3339(at.trim()).ok()?.timestamp_nanos_opt()
 }
 
 async fn find(store: &Store, id: i64, partner: Option<&PartnerId>) -> Result<Rejected, Error> {

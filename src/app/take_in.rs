@@ -8,7 +8,7 @@ use tracing::Instrument;
 use crate::app::known::Known;
 use crate::app::new_lead::{decide_new, join_digests, single_notices};
 use crate::app::sync::write_updates;
-use crate::app::{Error, Rules, lead_item};
+use crate::app::{Error, Rules, lead_item, rejected};
 use crate::fault::Fault;
 use crate::lead::{LeadId, Record};
 use crate::partner::PartnerId;
@@ -146,6 +146,10 @@ async fn take_in_once(store: &Store, now: Timestamp, rules: &Rules, round: &[Inc
             },
         });
     }
+    let accepted = round.iter().filter_map(|incoming| incoming.parsed.as_ref().ok());
+    // What changes nothing corrects nothing: the same file again is to leave the list as it is.
+    let accepted = accepted.filter(|record| matches!(outcomes.get(&record.id), Some(Outcome::New | Outcome::Updated)));
+    rejected::settle_corrected(&mut tx, accepted).await?;
     insert_rejected(&mut tx, now, &rejected_rows(round, &taken)).await?;
     tx.commit().await?;
     let count = |is: fn(&Outcome) -> bool| taken.iter().filter(|one| is(&one.outcome)).count() as u64;
@@ -167,6 +171,10 @@ fn rejected_rows(round: &[Incoming], taken: &[Taken]) -> Vec<NewRejected> {
                 source: origin.source.clone(),
                 line: i64::try_from(incoming.line).unwrap_or(i64::MAX),
                 partner_id: origin.partner.as_ref().map(|id| id.as_str().to_owned()),
+                lead_id: match &incoming.parsed {
+                    Ok(record) => Some(record.id.clone()),
+                    Err(_) => rejected::lead_of(&incoming.text),
+                },
                 record: incoming.text.replace('\0', ""),
                 faults: faults.iter().map(Fault::to_string).collect(),
                 is_quiet: origin.is_quiet,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app;
-use crate::app::rejected::{self, ListedRejected, OPEN, ShownRejected};
+use crate::app::rejected::{self, ListedRejected, OPEN, ShownRejected, TAKEN_IN};
 use crate::app::take_in::Outcome;
 use crate::cli::args::leads::{RejectedDiscard, RejectedList, RejectedRetry, RejectedShow};
 use crate::cli::args::values::Input;
@@ -72,7 +72,7 @@ fn page(shown: &ShownRejected) -> String {
         "Record {id}, {}: {source}:{line}, received {received_date_time}",
         in_words(&shown.state)
     )];
-    page.extend(partner_id.as_ref().map(|id| format!("It came with --partner {id}.")));
+    page.extend(partner_id.as_ref().map(|id| format!("Its partner is {id}.")));
     page.extend(shown.no_notify.then(|| "It came with --no-notify.".to_owned()));
     page.push(String::new());
     page.extend(faults.iter().cloned());
@@ -87,7 +87,7 @@ fn page(shown: &ShownRejected) -> String {
 fn in_words(state: &str) -> &str {
     match state {
         OPEN => "waiting",
-        "taken_in" => "taken in since",
+        TAKEN_IN => "taken in since",
         other => other,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::rejected::TAKEN_IN;
 use crate::app::take_in::{Incoming, Origin, Outcome, Taken, take_in};
 use crate::app::{Error, Rules};
 use crate::intake::batch::incoming;
@@ -10,9 +11,6 @@ use crate::partner::PartnerId;
 use crate::store::Store;
 use crate::store::rejected::{Rejected, resolve_rejected, update_faults};
 use crate::time::Timestamp;
-
-/// The state of a record that was rejected first and then taken in.
-const TAKEN_IN: &str = "taken_in";
 
 /// Takes one record in as if it had come now from where it came then, and takes it off the list if that goes well; else the list shows what is wrong
 /// with it now. `corrected` stands in for its text; the text as it came is what is kept.

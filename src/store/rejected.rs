@@ -6,11 +6,21 @@ use std::fmt::Write;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::lead::LeadId;
 use crate::store::engine::{Sql, Tx, args, json, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
-pub(super) const ALL: &[&Sql] = &[&INSERT, &LIST, &FIND, &RESOLVE, &UPDATE_FAULTS, &COUNT_OPEN, &NEWEST];
+pub(super) const ALL: &[&Sql] = &[
+    &INSERT,
+    &LIST,
+    &FIND,
+    &RESOLVE,
+    &UPDATE_FAULTS,
+    &COUNT_OPEN,
+    &NEWEST,
+    &OPEN_OF_LEADS,
+];
 
 /// A record to be kept.
 #[derive(Clone, Debug)]
@@ -21,6 +31,8 @@ pub struct NewRejected {
     pub line: i64,
     /// What `--partner` said.
     pub partner_id: Option<String>,
+    /// The lead that it names.
+    pub lead_id: Option<LeadId>,
     /// The record's text.
     pub record: String,
     /// All of its faults.
@@ -58,6 +70,7 @@ struct NewRow<'a> {
     source: &'a str,
     line: i64,
     partner_id: Option<&'a str>,
+    lead_id: Option<&'a str>,
     record: &'a str,
     record_hash: String,
     faults: String,
@@ -79,9 +92,9 @@ row!(RejectedRow: id, received_at, source, line, partner_id, record, faults, sta
 
 // The same line of the same file again is the same rejected record, not a second one.
 const INSERT: Sql = sql!("rejected.insert":
-    "insert into rejected (received_at, source, line, partner_id, record, record_hash, faults, state, is_quiet)
-select r.received_at, r.source, r.line, r.partner_id, r.record, r.record_hash, r.faults, 'open', r.is_quiet
-from " (received_at bigint, source text, line bigint, partner_id text, record text, record_hash text, faults text, is_quiet boolean)
+    "insert into rejected (received_at, source, line, partner_id, lead_id, record, record_hash, faults, state, is_quiet)
+select r.received_at, r.source, r.line, r.partner_id, r.lead_id, r.record, r.record_hash, r.faults, 'open', r.is_quiet
+from " (received_at bigint, source text, line bigint, partner_id text, lead_id text, record text, record_hash text, faults text, is_quiet boolean)
     " where true on conflict (source, line, record_hash) do update set faults = excluded.faults");
 
 /// Keeps records that could not be taken in.
@@ -98,6 +111,7 @@ pub async fn insert_rejected(tx: &mut Tx, now: Timestamp, records: &[NewRejected
             source: &record.source,
             line: record.line,
             partner_id: record.partner_id.as_deref(),
+            lead_id: record.lead_id.as_ref().map(LeadId::as_str),
             record: &record.record,
             record_hash: hash(&record.record),
             faults: json(&record.faults),
@@ -143,6 +157,17 @@ const FIND: Sql = sql!("rejected.find":
 /// Returns one rejected record.
 pub async fn find_rejected(tx: &mut Tx, id: i64) -> Result<Option<Rejected>, Error> {
     Ok(tx.fetch_optional::<RejectedRow>(&FIND, args![id]).await?.map(Rejected::from))
+}
+
+const OPEN_OF_LEADS: Sql = sql!("rejected.find_open_of_leads":
+    "select rejected.id, received_at, source, line, partner_id, record, faults, state, is_quiet from " (id text)
+    " join rejected on rejected.lead_id = r.id and rejected.state = 'open' order by rejected.id");
+
+/// Returns the open rejected records that name these leads.
+pub async fn find_open_of_leads<'a>(tx: &mut Tx, leads: impl IntoIterator<Item = &'a LeadId>) -> Result<Vec<Rejected>, Error> {
+    let leads = super::id_rows(leads.into_iter().map(LeadId::as_str));
+    let found: Vec<RejectedRow> = tx.fetch_all(&OPEN_OF_LEADS, args![leads]).await?;
+    Ok(found.into_iter().map(Rejected::from).collect())
 }
 
 const RESOLVE: Sql =

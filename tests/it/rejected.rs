@@ -223,3 +223,45 @@ fn a_record_of_another_partners_lead_is_kept_with_its_content() {
         assert!(shown.contains("fabrikam") && shown.contains("mine"), "{shown}");
     });
 }
+
+/// `R-INTAKE`: the corrected record is imported like any other, and nobody has to tell the list of it.
+#[test]
+fn a_rejected_record_leaves_the_list_when_its_lead_comes_in_corrected() {
+    both(|posthorn| {
+        posthorn.at(NOW).partner_records([partner("contoso")]);
+        let wrong = |id: &str| lead(id).with("callToAction", "Contact");
+        import_bad(
+            posthorn,
+            [
+                wrong("L1"),
+                wrong("L2").updated("2026-03-02T08:30:00.0000002Z"),
+                wrong("L3").partner("fabrikam"),
+                wrong("L4").without("organizationId"),
+                wrong("L5"),
+            ],
+        );
+        let names = || -> Vec<i64> { list(posthorn).iter().filter_map(|one| one["line"].as_i64()).collect() };
+        assert_eq!(names(), [1, 2, 3, 4, 5]);
+        posthorn.leads([
+            lead("L1"),
+            lead("L2").updated("2026-03-02T08:30:00.0000001Z"),
+            lead("L3"),
+            lead("L4"),
+        ]);
+        assert_eq!(
+            names(),
+            [2, 3, 5],
+            "L2's was newer, L3's is of another partner, and of L5 nothing came"
+        );
+        let first = posthorn.json(&["rejected", "show", "1"]);
+        assert_eq!(first["state"], "taken_in");
+        posthorn.leads([lead("L2").updated("2026-03-02T08:30:00.0000002Z")]);
+        assert_eq!(names(), [3, 5]);
+        import_bad(posthorn, [wrong("L1")]);
+        assert_eq!(
+            names(),
+            [3, 5],
+            "the same wrong line again is the same record, and that was corrected"
+        );
+    });
+}

@@ -152,6 +152,7 @@ fn a_long_rejected_record_is_kept_whole_and_once() {
             source: "leads.ndjson".into(),
             line: 7,
             partner_id: None,
+            lead_id: None,
             record: record.to_owned(),
             faults: vec!["id: missing".into()],
             is_quiet: false,
