@@ -51,6 +51,11 @@ pub fn clean_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// Returns a text without the byte order mark that some programs begin with (RFC 8259 §8.1 lets a reader ignore it).
+pub fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// Returns a text without U+0000.
 pub fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant in UTC with millisecond precision.
@@ -113,6 +113,11 @@ impl LocalDay {
     /// Reads `YYYY-MM-DD`.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
+    }
+
+    /// Returns the instant at which this day begins in UTC.
+    pub fn beginning_in_utc(self) -> Timestamp {
+        self.0.and_time(NaiveTime::MIN).and_utc().into()
     }
 }
 

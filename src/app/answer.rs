@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value, json};
 use utoipa::ToSchema;
 
@@ -20,7 +20,7 @@ use crate::store::notices::{NewNotice, insert_notices};
 use crate::store::partners::lock_partners;
 use crate::store::{Store, Tx};
 use crate::tag::IfMatch;
-use crate::time::Timestamp;
+use crate::time::{LocalDay, Timestamp};
 
 /// What a partner says of a deal (`R-ACCEPT`); what is `None` or empty says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -34,11 +34,12 @@ pub struct Terms {
     #[schema(value_type = Option<f64>, minimum = 0, example = 12500)]
     pub deal_value: Option<Number>,
     /// ISO 4217.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "upper_case")]
+    #[schema(pattern = "^[A-Za-z]{3}$", example = "EUR")]
     pub currency: Option<String>,
-    /// When the deal is expected to close.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// When the deal is expected to close; of a date alone, its beginning in UTC.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "instant_or_day")]
+    #[schema(value_type = Option<String>, example = "2026-12-31")]
     pub closing_date_time: Option<Timestamp>,
     /// The partner's notes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +56,27 @@ pub struct Terms {
     /// The campaign that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<String>,
+    /// What an edit takes away, by the names above.
+    #[serde(skip)]
+    pub cleared: BTreeSet<String>,
+}
+
+/// Reads a currency in any case, as the command line does.
+pub fn upper_case<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let code: Option<String> = Option::deserialize(deserializer)?;
+    Ok(code.map(|code| code.to_uppercase()))
+}
+
+/// Reads an instant or, as the command line does, a date.
+fn instant_or_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    if let Some(day) = LocalDay::parse(&text) {
+        return Ok(Some(day.beginning_in_utc()));
+    }
+    let wrong = |wrong| serde::de::Error::custom(format_args!("{wrong}, nor a date such as 2026-12-31"));
+    text.parse().map(Some).map_err(wrong)
 }
 
 /// From here on a number is not carried through every reader of JSON unchanged, and no deal.
@@ -79,7 +101,7 @@ impl Terms {
             let code = self.currency.as_deref().unwrap_or_default();
             say(
                 "/currency".to_owned(),
-                &format!("a currency is a code of three capital letters such as EUR, not {code:?}"),
+                &format!("a currency is a code of three letters such as EUR, not {code:?}"),
             );
         }
         for (list, people) in [("team", &self.team), ("colleagues", &self.colleagues)] {
@@ -236,18 +258,12 @@ fn said(lead: &Lead, action: &Action) -> Result<Map<String, Value>, Error> {
             if matches!(action, Action::Edit(_)) && *terms == Terms::default() {
                 return Err(Error::wrong("", "nothing is named that is to change"));
             }
+            // Null hides what the record says, too; without an entry, that would show again.
+            said.extend(terms.cleared.iter().map(|key| (key.clone(), Value::Null)));
             if let Value::Object(terms) = json!(terms) {
                 said.extend(terms);
             }
-            let kept = lead.record_json();
-            let has_currency =
-                said.contains_key("currency") || kept.get("details").and_then(|d| d.get("currency")).is_some_and(Value::is_string);
-            if said.contains_key("dealValue") && !has_currency {
-                return Err(Error::wrong(
-                    "/currency",
-                    "a value needs its currency, a code of three letters such as EUR",
-                ));
-            }
+            give_currency(&mut said, lead)?;
         }
         Action::Decline { reason, notes, .. } => {
             if reason.trim().is_empty() {
@@ -260,6 +276,25 @@ fn said(lead: &Lead, action: &Action) -> Result<Map<String, Value>, Error> {
         }
     }
     Ok(said)
+}
+
+/// Sees to it that a value has a currency of its own: the record's, where nobody said one, may be another one tomorrow.
+fn give_currency(said: &mut Map<String, Value>, lead: &Lead) -> Result<(), Error> {
+    if said.get("dealValue").is_none_or(Value::is_null) || said.get("currency").is_some_and(Value::is_string) {
+        return Ok(());
+    }
+    let kept = lead.record_json();
+    let currency = kept.get("details").and_then(|details| details.get("currency"));
+    match currency.filter(|code| code.is_string() && !said.contains_key("currency")) {
+        Some(code) => said.insert("currency".into(), code.clone()),
+        None => {
+            return Err(Error::wrong(
+                "/currency",
+                "a value needs its currency, a code of three letters such as EUR",
+            ));
+        }
+    };
+    Ok(())
 }
 
 fn with_stamp(mut said: Map<String, Value>, lead: &Lead, now: Timestamp) -> Map<String, Value> {

@@ -38,8 +38,9 @@ pub(crate) async fn list(args: &LeadsList, ctx: &Context) -> Result<Exit, Failur
         Column::text("CUSTOMER", |lead: &Value| text(lead, "/customerProfile/name").unwrap_or_default()),
         Column::text("PARTNER", |lead: &Value| text(lead, "/organizationId").unwrap_or_default()),
         Column::text("KIND", |lead: &Value| text(lead, "/posthorn/kind").unwrap_or_default()),
-        Column::text("STATUS", |lead: &Value| {
-            joined(lead, "", &["status", "substatus"]).unwrap_or_default().replace(", ", "/")
+        Column::text("STATUS", |lead: &Value| match text(lead, "/posthorn/kind").as_deref() {
+            Some(kind) if kind == Kind::Informational.as_str() => String::new(),
+            _ => joined(lead, "", &["status", "substatus"]).unwrap_or_default().replace(", ", "/"),
         }),
         Column::text("URGENCY", |lead: &Value| text(lead, "/posthorn/urgency").unwrap_or_default()),
         Column::text("CREATED", |lead: &Value| text(lead, "/createdDateTime").unwrap_or_default()),
@@ -136,12 +137,13 @@ fn terms(given: &TermsGiven) -> Terms {
         deal_name: given.deal_name.clone(),
         deal_value: given.value.as_ref().map(number),
         currency: given.currency.as_ref().map(|Currency(code)| code.clone()),
-        closing_date_time: given.closing.map(midnight),
+        closing_date_time: given.closing.map(LocalDay::beginning_in_utc),
         notes: given.notes.clone(),
         team: given.team.iter().map(colleague).collect(),
         colleagues: given.colleague.iter().map(colleague).collect(),
         crm_id: given.crm_id.clone(),
         campaign_id: given.campaign_id.clone(),
+        ..Terms::default()
     }
 }
 
@@ -163,10 +165,6 @@ fn number(Amount(text): &Amount) -> Number {
         digits.to_owned()
     };
     digits.parse().expect("an amount is decimal digits, fifteen at most")
-}
-
-fn midnight(LocalDay(day): LocalDay) -> Timestamp {
-    day.and_time(chrono::NaiveTime::MIN).and_utc().into()
 }
 
 fn colleague(person: &Person) -> Colleague {
@@ -336,6 +334,6 @@ mod tests {
     #[test]
     fn a_closing_date_begins_in_utc() {
         let day = LocalDay::parse("2026-12-31").expect("a literal");
-        assert_eq!(midnight(day).to_string(), "2026-12-31T00:00:00.000Z");
+        assert_eq!(day.beginning_in_utc().to_string(), "2026-12-31T00:00:00.000Z");
     }
 }

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::answer::{Action, Terms, answer};
+use crate::app::answer::{Action, Terms, answer, upper_case};
 use crate::app::leads;
-use crate::http::extract::{IfMatch, Json, JsonOrNothing, Path, Tagged};
+use crate::http::extract::{IfMatch, Json, JsonOrNothing, Patch, Path, Tagged};
 use crate::http::problem::{Problem, Refusals};
 use crate::http::schema::LeadResource;
 use crate::http::{Caller, Site};
@@ -49,7 +49,8 @@ struct Outcome {
     #[schema(value_type = Option<f64>, minimum = 0, example = 13000)]
     deal_value: Option<Number>,
     /// ISO 4217.
-    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
+    #[serde(deserialize_with = "upper_case")]
+    #[schema(pattern = "^[A-Za-z]{3}$", example = "EUR")]
     currency: Option<String>,
     /// Why it ended so.
     notes: Option<String>,
@@ -145,7 +146,7 @@ async fn lost(
 
 /// Edits the terms of an accepted lead.
 ///
-/// What is left out or null stays as it is. Scope: portal.
+/// What is left out stays as it is; null or an empty list takes it away (RFC 7396). Scope: portal.
 #[utoipa::path(patch, path = "/leads/{id}", operation_id = "editLead", tag = "answers",
     params(("id" = LeadId, Path, description = "The lead"), ("If-Match" = Option<String>, Header, description = "The ETag of what was seen, or several, or *", pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$")),
     request_body = Terms,
@@ -155,8 +156,9 @@ async fn edit(
     caller: Caller,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
-    Json(terms): Json<Terms>,
+    Patch { fields, cleared }: Patch<Terms>,
 ) -> Result<Tagged<Value>, Problem> {
+    let terms = Terms { cleared, ..fields };
     say(&site, &caller, id, &Action::Edit(terms), tag).await
 }
 

@@ -1,5 +1,8 @@
 //! The parts of a request, whose refusals are problems as all others are.
 
+use std::collections::BTreeSet;
+
+use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -7,8 +10,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use crate::clean::clean_text;
+use crate::clean::{clean_text, without_bom};
 use crate::http::problem::Problem;
 use crate::tag;
 
@@ -23,6 +27,15 @@ pub struct Query<T>(pub T);
 /// A JSON body that may be left out, which says nothing.
 #[derive(Debug)]
 pub struct JsonOrNothing<T>(pub T);
+
+/// A JSON body that changes another one's fields (RFC 7396).
+#[derive(Debug)]
+pub struct Patch<T> {
+    /// What they are to say.
+    pub fields: T,
+    /// Those to take away: null, or a list of nothing.
+    pub cleared: BTreeSet<String>,
+}
 
 /// What the caller has seen (`If-Match`).
 #[derive(Debug)]
@@ -79,24 +92,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let essence = kind
-            .unwrap_or("application/json")
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        if essence != "application/json" && !essence.ends_with("+json") {
-            return Err(Problem::wrong_type(format_args!(
-                "{essence} is not read here; send application/json"
-            )));
-        }
-        let bytes = match axum::body::Bytes::from_request(request, state).await {
-            Ok(bytes) => bytes,
-            Err(rejection) => return Err(body_refused(&rejection)),
-        };
-        Ok(Self(read_json(&bytes)?))
+        Ok(Self(read_json(&json_body(request, state).await?)?))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Patch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = json_body(request, state).await?;
+        let fields = read_json(&bytes)?;
+        let said: Map<String, Value> = read_json(&bytes)?;
+        let is_cleared = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        let cleared = said
+            .into_iter()
+            .filter(|(_, value)| is_cleared(value))
+            .map(|(key, _)| key)
+            .collect();
+        Ok(Self { fields, cleared })
     }
 }
 
@@ -105,7 +118,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNot
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = match axum::body::Bytes::from_request(Request::new(body), state).await {
+        let bytes = match Bytes::from_request(Request::new(body), state).await {
             Ok(bytes) if bytes.is_empty() => return Ok(Self(T::default())),
             Ok(bytes) => bytes,
             Err(rejection) => return Err(body_refused(&rejection)),
@@ -143,9 +156,29 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
     }
 }
 
+/// Returns the body of a request that says it is JSON, or does not say.
+async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let essence = kind
+        .unwrap_or("application/json")
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if essence != "application/json" && !essence.ends_with("+json") {
+        return Err(Problem::wrong_type(format_args!(
+            "{essence} is not read here; send application/json"
+        )));
+    }
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| body_refused(&rejection))
+}
+
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|wrong| Problem::unreadable(format_args!("the body is not UTF-8: {wrong}")))?;
-    let cleaned = clean_text(text);
+    let cleaned = clean_text(without_bom(text));
     // A list would be read as an object's values in order, and `[]` as an object that says nothing.
     if cleaned.trim_start().starts_with('[') {
         return Err(Problem::wrong_at("", "the body is a list; an object is wanted: { … }"));
@@ -200,7 +233,11 @@ fn json_refused(wrong: &serde_path_to_error::Error<serde_json::Error>) -> Proble
     // The place in the text says less than the pointer.
     let told = inner.to_string();
     let told = told.rsplit_once(" at line ").map_or(told.as_str(), |(told, _)| told);
-    Problem::wrong_at(super::problem::pointer(path), told)
+    let mut pointer = super::problem::pointer(path);
+    if let Some(missing) = told.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        pointer = format!("{pointer}/{missing}");
+    }
+    Problem::wrong_at(pointer, told)
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

@@ -283,7 +283,9 @@ fn replayed(status: u16, answer: String) -> Response {
 
 async fn take_json(delivery: &Delivery, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Problem> {
     let item = Item::from_json(1, bytes);
-    let value = item.content.map_err(|_| Problem::unreadable("the body is no JSON"))?;
+    let value = item
+        .content
+        .map_err(|wrong| Problem::unreadable(format_args!("the body is not {}", wrong.expected)))?;
     if body::n_records(&value) > BATCH_MAX {
         return Err(Problem::too_large(format_args!(
             "a list has {BATCH_MAX} records at most; post more as application/x-ndjson, of which any number is taken"

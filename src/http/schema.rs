@@ -248,8 +248,8 @@ struct LeadFacts {
     kind: String,
     /// Whether it is a test.
     is_test: bool,
-    /// Since when it has stood so.
-    stage_since: Timestamp,
+    /// Since when it has stood so; nothing for an informational lead, which has no stages.
+    stage_since: Option<Timestamp>,
     /// `urgent` or `cooled`, where the customer asked to be contacted.
     urgency: Option<String>,
     /// Whether it expires soon.

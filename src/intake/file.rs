@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::clean::{clean_text, without_nul};
+use crate::clean::{clean_text, without_bom, without_nul};
 use crate::fault::Fault;
 use crate::intake::scan::{Values, envelope_head, envelope_head_of, first_value};
 use crate::intake::table::Table;
@@ -205,7 +205,7 @@ impl Item {
     /// Reads one JSON value.
     pub(crate) fn from_json(line: u64, bytes: &[u8]) -> Self {
         let text = match std::str::from_utf8(bytes) {
-            Ok(text) => without_nul(text).into_owned(),
+            Ok(text) => without_nul(without_bom(text)).into_owned(),
             Err(_) => return Self::not_utf8(line, bytes),
         };
         let content =

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::lead::kind::Kind;
 use crate::lead::model::Lead;
 use crate::lead::stage::Stage;
 use crate::partner::record::Mailbox;
@@ -20,9 +21,12 @@ impl Lead {
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
         let stage = self.stage_at(now);
-        let (status, substatus) = stage.wire();
-        json.insert("status".into(), status.into());
-        json.insert("substatus".into(), substatus.into());
+        // An informational lead has no stage (`R-STAGES`); what its record says is the portal's.
+        if self.kind != Kind::Informational {
+            let (status, substatus) = stage.wire();
+            json.insert("status".into(), status.into());
+            json.insert("substatus".into(), substatus.into());
+        }
         if let Some(expires_at) = self.expires_at {
             json.insert("expirationDateTime".into(), expires_at.to_string().into());
         }
@@ -38,8 +42,8 @@ impl Lead {
     fn own_fields(&self, now: Timestamp, stage: Stage, answer: &Map<String, Value>) -> Value {
         let mut own = json!({
             "kind": self.kind.as_str(),
-            "isTest": self.kind == crate::lead::kind::Kind::Test,
-            "stageSince": self.stage_since_at(now),
+            "isTest": self.kind == Kind::Test,
+            "stageSince": (self.kind != Kind::Informational).then(|| self.stage_since_at(now)),
             "urgency": self.urgency_at(now).map(|u| u.as_str()),
             "expiring": self.is_expiring_at(now),
             "archived": self.is_archived_at(now),
@@ -51,8 +55,9 @@ impl Lead {
             "receivedDateTime": self.received_at,
             "contactHidden": self.is_contact_hidden_at(now),
         });
-        if stage != Stage::Received && !answer.is_empty() {
-            own["answer"] = Value::Object(answer.clone());
+        let said: Map<String, Value> = answer.clone().into_iter().filter(|(_, value)| !value.is_null()).collect();
+        if stage != Stage::Received && !said.is_empty() {
+            own["answer"] = Value::Object(said);
         }
         own
     }
@@ -95,27 +100,35 @@ fn full_name(person: &Value) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Lays what the partner said over the record (`R-ACCEPT`).
+/// Lays what the partner said over the record, and takes out of it what he took away (`R-ACCEPT`).
 fn apply_answer(json: &mut Map<String, Value>, answer: &Map<String, Value>) {
-    if let Some(name) = answer.get("dealName") {
-        json.insert("name".into(), name.clone());
-    }
-    if let Some(at) = answer.get("acceptedDateTime") {
-        json.insert("acceptedDateTime".into(), at.clone());
-    }
-    if let Some(reason) = answer.get("reason") {
-        json.insert("statusReason".into(), reason.clone());
+    for (said, shown) in [
+        ("dealName", "name"),
+        ("acceptedDateTime", "acceptedDateTime"),
+        ("reason", "statusReason"),
+    ] {
+        lay_over(json, shown, answer.get(said));
     }
     let details = ["dealValue", "currency", "closingDateTime"];
     if details.iter().any(|key| answer.contains_key(*key)) {
         let target = json.entry("details").or_insert_with(|| Value::Object(Map::new()));
         if let Some(target) = target.as_object_mut() {
             for key in details {
-                if let Some(value) = answer.get(key) {
-                    target.insert(key.into(), value.clone());
-                }
+                lay_over(target, key, answer.get(key));
             }
         }
+    }
+}
+
+fn lay_over(json: &mut Map<String, Value>, key: &str, said: Option<&Value>) {
+    match said {
+        Some(Value::Null) => {
+            json.shift_remove(key);
+        }
+        Some(value) => {
+            json.insert(key.to_owned(), value.clone());
+        }
+        None => {}
     }
 }
 

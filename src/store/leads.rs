@@ -486,18 +486,18 @@ pub struct Wanted<'a> {
 // An unanswered lead whose expiry has come is expired, whether or not that is written: the `case` is `Lead::stage_at`.
 const LIST: Sql = select_leads!("leads.list":
     "lead where (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
 order by lead.created_at desc, lead.seq desc limit $6",
     "lead where (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
 order by lead.created_at desc, lead.seq desc limit $6");
 
 const LIST_OF_PARTNER: Sql = select_leads!("leads.list_of_partner":
     "lead where lead.partner_id = $7 and (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
 order by lead.created_at desc, lead.seq desc limit $6",
     "lead where lead.partner_id = $7 and (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
+  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
 order by lead.created_at desc, lead.seq desc limit $6");
 
 /// Lists leads by their creation, the newest first, from before `(created_at, seq)`.

@@ -32,6 +32,36 @@ fn busy(posthorn: &Posthorn) -> Inside {
 
 /// `R-STAGES`
 #[test]
+fn an_informational_lead_is_listed_without_a_status() {
+    both(|posthorn| {
+        posthorn.at(MONDAY).partner_records([partner("contoso")]);
+        posthorn.leads([
+            lead("C"),
+            lead("I").offer("GetItNow"),
+            lead("J").offer("FreeTrial").without("status").without("substatus"),
+        ]);
+        assert_eq!(
+            ids(&posthorn.json(&["leads", "list", "--status", "New"])),
+            ["C"],
+            "the others have no stages"
+        );
+        let rows = posthorn.ok(&["leads", "list"]);
+        let row = |id: &str| rows.lines().find(|row| row.starts_with(id)).expect("it is listed").to_owned();
+        assert!(row("C\t").contains("New/Received"), "{rows}");
+        assert!(!row("I\t").contains("New") && !row("J\t").contains("New"), "{rows}");
+        posthorn.at("2026-03-20T09:00:00.000Z");
+        let shown = posthorn.json(&["leads", "show", "I"]);
+        assert_eq!(
+            (&shown["status"], &shown["posthorn"]["stageSince"]),
+            (&json!("New"), &Value::Null),
+            "the portal's word"
+        );
+        assert_eq!(posthorn.json(&["leads", "show", "J"]).get("status"), None);
+    });
+}
+
+/// `R-STAGES`
+#[test]
 fn leads_are_listed_as_they_are_now_newest_first() {
     both(|posthorn| {
         let mut inside = busy(posthorn);

@@ -79,6 +79,46 @@ fn a_lead_is_accepted_edited_and_won() {
     });
 }
 
+/// `R-ACCEPT`: all terms stay editable while Accepted, and null takes one away, whoever said it first (RFC 7396).
+#[test]
+fn null_takes_a_term_away() {
+    served(|_, web| {
+        put_partner(web, partner("contoso"));
+        bring(web, [fresh("L1")]);
+        // As the command line takes them: a date alone, a currency in any case, a byte order mark before it all.
+        let terms = "\u{feff}{\"dealName\":\"Backup\",\"dealValue\":5000,\"currency\":\"eur\",\"closingDateTime\":\"2026-12-31\",\"notes\":\"N\",\"team\":[{\"name\":\"Ada\"}],\"crmId\":null}";
+        let json_type = [("content-type", "application/json")];
+        let accepted = web
+            .send("POST", "/v1/leads/L1/accept", &json_type, Some(terms.to_owned()))
+            .expect(200)
+            .json();
+        let details = &accepted["details"];
+        assert_eq!(
+            (&details["currency"], &details["closingDateTime"]),
+            (&json!("EUR"), &json!("2026-12-31T00:00:00.000Z"))
+        );
+        let patch = |body: serde_json::Value| web.send("PATCH", "/v1/leads/L1", &json_type, Some(body.to_string()));
+        let refused = patch(json!({ "currency": null })).problem(422);
+        assert_eq!(
+            refused["errors"][0]["pointer"], "/currency",
+            "a value needs its currency: {refused}"
+        );
+        let cleared = json!({ "dealName": null, "dealValue": null, "currency": null, "notes": null, "team": [], "closingDateTime": null });
+        let edited = patch(cleared).expect(200).json();
+        assert_eq!(
+            (edited.get("name"), &edited["details"]),
+            (None, &json!({ "notes": "Please call." }))
+        );
+        let answer = edited["posthorn"]["answer"].as_object().expect("it was answered");
+        assert_eq!(answer.keys().collect::<Vec<_>>(), ["acceptedDateTime"]);
+        let again = patch(json!({ "dealName": "Archive" })).expect(200).json();
+        assert_eq!(again["name"], "Archive");
+        patch(json!({ "status": null })).problem(422);
+        let day = patch(json!({ "closingDateTime": "31.12.2026" })).problem(422);
+        assert_eq!(day["errors"][0]["pointer"], "/closingDateTime", "{day}");
+    });
+}
+
 /// `R-DECLINE`: the reason is needed, and the customer hears of it unless nobody wants that.
 #[test]
 fn a_lead_is_declined_with_a_reason() {
@@ -86,7 +126,7 @@ fn a_lead_is_declined_with_a_reason() {
         put_partner(web, partner("contoso"));
         bring(web, [fresh("L1"), fresh("L2")]);
         for (body, pointer) in [
-            (json!({}), ""),
+            (json!({}), "/reason"),
             (json!({ "reason": " " }), "/reason"),
             (json!({ "reason": 5 }), "/reason"),
             (json!({ "reason": "x", "reasons": "y" }), "/reasons"),
