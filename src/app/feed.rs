@@ -12,10 +12,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::app::page::{Cursor, LIMIT_MAX, Page, key_or, one_more};
-use crate::app::{Error, Rules, about_partner, roster};
+use crate::app::{Error, Rules, about_partner, lead_item, roster};
+use crate::lead::LeadId;
+use crate::lead::model::DueSteps;
 use crate::partner::PartnerId;
+use crate::policy::action::{Content, State};
 use crate::store::history::insert_history;
 use crate::store::items::{Item, archive_item, find_feed_version, find_item, list_changed, list_items, list_unnumbered, number_items};
+use crate::store::leads::find_leads;
 use crate::store::partners::{find_partners, lock_partners};
 use crate::store::{Store, Tx, retried};
 use crate::time::Timestamp;
@@ -80,6 +84,42 @@ impl From<&Item> for ShownItem {
     }
 }
 
+/// Returns items as they are at `now`: a lead's is what its lead is, whether or not the clock has come round to write it. After its expiry no person is
+/// named (`R-EXPIRY`). It has the version that the clock will write it with.
+pub(super) async fn as_of(tx: &mut Tx, now: Timestamp, rules: &Rules, items: &[Item]) -> Result<Vec<ShownItem>, crate::store::Error> {
+    let open = items.iter().filter(|item| item.state == State::Open.as_str());
+    let ids: Vec<LeadId> = open.filter_map(|item| item.lead_id.as_deref()).map(LeadId::new).collect();
+    let mut due = find_leads(tx, &ids).await?;
+    due.retain(|_, lead| lead.due_steps(now) != DueSteps::default());
+    let partners = find_partners(tx, due.values().map(|lead| &lead.partner_id)).await?;
+    let shown = items.iter().map(|item| {
+        let shown = ShownItem::from(item);
+        let lead = item.lead_id.as_deref().and_then(|id| due.get(&LeadId::new(id)));
+        match lead {
+            Some(lead) => shown.overlaid(lead_item(lead, now, partners.get(&lead.partner_id), rules).content),
+            None => shown,
+        }
+    });
+    Ok(shown.collect())
+}
+
+impl ShownItem {
+    fn overlaid(self, content: Content) -> Self {
+        Self {
+            version: self.version + 1,
+            title: content.title,
+            text: content.text,
+            link: content.link,
+            due_date_time: content.due_at,
+            category: content.category.as_str().to_owned(),
+            urgency: content.urgency.map(|urgency| urgency.as_str().to_owned()),
+            expiring: content.is_expiring,
+            state: content.state.as_str().to_owned(),
+            ..self
+        }
+    }
+}
+
 /// What has changed in a partner's feed.
 #[derive(Clone, Debug)]
 pub struct Changes {
@@ -95,7 +135,14 @@ pub struct Changes {
 ///
 /// # Errors
 /// The partner is unknown, the cursor is none of this list, or the database cannot be read.
-pub async fn page(store: &Store, partner: &PartnerId, cursor: Option<&Cursor>, limit: usize) -> Result<Page<ShownItem>, Error> {
+pub async fn page(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    partner: &PartnerId,
+    cursor: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page<ShownItem>, Error> {
     let before: (i64, i64) = key_or(cursor, LIST, (i64::MAX, i64::MAX))?;
     let mut tx = store.snapshot().await?;
     let found = list_items(&mut tx, partner, before, one_more(limit)).await?;
@@ -104,7 +151,7 @@ pub async fn page(store: &Store, partner: &PartnerId, cursor: Option<&Cursor>, l
     }
     let page = Page::cut(found, limit, |item| Cursor::behind(LIST, &(item.changed_at, item.seq)));
     Ok(Page {
-        value: page.value.iter().map(ShownItem::from).collect(),
+        value: as_of(&mut tx, now, rules, &page.value).await?,
         next: page.next,
     })
 }
@@ -113,7 +160,14 @@ pub async fn page(store: &Store, partner: &PartnerId, cursor: Option<&Cursor>, l
 ///
 /// # Errors
 /// The partner is unknown, `since` lies ahead of the feed, or the database cannot be read or written.
-pub async fn changes(store: &Store, partner: &PartnerId, since: i64, limit: usize) -> Result<Changes, Error> {
+pub async fn changes(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    partner: &PartnerId,
+    since: i64,
+    limit: usize,
+) -> Result<Changes, Error> {
     let limit = limit.clamp(1, LIMIT_MAX);
     let mut tx = store.read().await?;
     if !list_unnumbered(&mut tx, partner, 1).await?.is_empty() {
@@ -132,10 +186,10 @@ pub async fn changes(store: &Store, partner: &PartnerId, since: i64, limit: usiz
         }
     }
     let has_more = found.len() > limit || !list_unnumbered(&mut tx, partner, 1).await?.is_empty();
-    let value: Vec<&Item> = found.iter().take(limit).collect();
+    let told = &found[..found.len().min(limit)];
     Ok(Changes {
-        since: value.last().and_then(|item| item.feed_version).unwrap_or(since),
-        value: value.into_iter().map(ShownItem::from).collect(),
+        since: told.last().and_then(|item| item.feed_version).unwrap_or(since),
+        value: as_of(&mut tx, now, rules, told).await?,
         has_more,
     })
 }
@@ -180,8 +234,9 @@ pub async fn archive(
         insert_history(&mut tx, &[entry]).await?;
     }
     let item = find_item(&mut tx, partner, seq).await?.ok_or_else(unknown)?;
+    let shown = as_of(&mut tx, now, rules, &[item]).await?;
     tx.commit().await?;
-    Ok(ShownItem::from(&item))
+    shown.into_iter().next().ok_or_else(unknown)
 }
 
 async fn demand_partner(tx: &mut Tx, partner: &PartnerId) -> Result<(), Error> {

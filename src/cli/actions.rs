@@ -12,7 +12,7 @@ use crate::cli::walk::walk;
 pub(crate) async fn list(args: &ActionsList, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
     let shown = walk(None, async |cursor, limit| {
-        feed::page(&session.store, &args.partner, cursor, limit).await
+        feed::page(&session.store, session.now, &session.rules, &args.partner, cursor, limit).await
     })
     .await;
     session.store.close().await;

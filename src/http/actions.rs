@@ -67,7 +67,7 @@ async fn list(
     let id = own(&caller, id)?;
     let limit = limit(wanted.limit)?;
     let Some(since) = wanted.since else {
-        let page = feed::page(&site.store, &id, cursor(wanted.cursor).as_ref(), limit).await?;
+        let page = feed::page(&site.store, site.now(), &site.rules(), &id, cursor(wanted.cursor).as_ref(), limit).await?;
         return Ok(Json(Feed {
             value: page.value,
             next_link: page.next.map(|next| here.with("cursor", next.as_str())),
@@ -86,7 +86,7 @@ async fn list(
             format_args!("{since} is not 0, nor a since that was answered"),
         ));
     }
-    let changes = feed::changes(&site.store, &id, since, limit).await?;
+    let changes = feed::changes(&site.store, site.now(), &site.rules(), &id, since, limit).await?;
     Ok(Json(Feed {
         next_link: changes.has_more.then(|| here.with("since", &changes.since.to_string())),
         value: changes.value,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::app::bounce;
 use crate::app::explain::told::{Mail, Told, tell};
 use crate::app::explain::{Decision, Next, SENDER_IS_TOLD, and, decisions, when};
-use crate::app::feed::ShownItem;
+use crate::app::feed::{ShownItem, as_of};
 use crate::app::known::Known;
 use crate::app::{Rules, lead_desk};
 use crate::lead::kind::Kind;
@@ -187,7 +187,10 @@ pub(super) async fn story(
         Some(id) => find_digests(tx, &[id]).await?.remove(&id),
         None => None,
     };
-    let item = find_item(tx, &lead.id).await?;
+    let item = match find_item(tx, &lead.id).await? {
+        Some(item) => as_of(tx, now, rules, &[item]).await?.into_iter().next(),
+        None => None,
+    };
     let case = Case {
         now,
         rules,
@@ -224,7 +227,7 @@ pub(super) async fn story(
         expires_date_time: lead.expires_at,
         sender_id: lead.sender_id.clone().filter(|_| limit.is_none()),
         time_zone: zone.name().to_owned(),
-        item: item.as_ref().map(ShownItem::from),
+        item,
         digest: digest.as_ref().map(DigestFacts::from),
         partner_id: lead.partner_id,
         decisions,

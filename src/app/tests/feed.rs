@@ -20,7 +20,7 @@ fn contoso() -> PartnerId {
 }
 
 async fn changed(portal: &Portal, since: i64, limit: usize) -> Changes {
-    changes(&portal.store, &contoso(), since, limit)
+    changes(&portal.store, at(NOW), &portal.rules, &contoso(), since, limit)
         .await
         .expect("the feed can be read")
 }
@@ -51,18 +51,59 @@ fn the_feed_tells_what_has_changed_since_the_last_look() {
         assert_eq!((then.value[0].state.as_str(), then.value[0].version), ("done", 2));
         assert_eq!(leads_of(&changed(&portal, 0, 10).await), ["L2", "L3", "L1"], "from the beginning");
 
-        let ahead = changes(&portal.store, &contoso(), then.since + 1, 10).await;
+        let ahead = changes(&portal.store, at(NOW), &portal.rules, &contoso(), then.since + 1, 10).await;
         assert!(
             matches!(&ahead, Err(Error::Refused(text)) if text.contains("lies ahead")),
             "{ahead:?}"
         );
         assert!(
-            changes(&portal.store, &PartnerId::new("other"), 0, 10)
+            changes(&portal.store, at(NOW), &portal.rules, &PartnerId::new("other"), 0, 10)
                 .await
                 .is_ok_and(|feed| feed.value.is_empty())
         );
-        let nobody = changes(&portal.store, &PartnerId::new("nobody"), 0, 10).await;
+        let nobody = changes(&portal.store, at(NOW), &portal.rules, &PartnerId::new("nobody"), 0, 10).await;
         assert!(matches!(nobody, Err(Error::NotFound(_))), "{nobody:?}");
+    });
+}
+
+/// R-EXPIRY, R-ACTION: an item is what its lead is, whether or not the clock has come round to write it, and the clock writes what was shown.
+#[test]
+fn an_item_is_shown_as_its_lead_is() {
+    let person = serde_json::json!([{ "firstName": "Ada", "lastName": "Byron", "email": "ada@fabrikam.example" }]);
+    both(async |portal| {
+        portal.partners("2026-03-01T08:00:00Z", [partner("contoso")]).await;
+        let ada = lead("L1")
+            .customer("Ada Byron")
+            .with("customerProfile.team", person.clone())
+            .urgent();
+        portal.import("2026-03-02T08:00:00Z", [ada.created("2026-03-02T08:00:00Z")]).await;
+        let shown = async |now: &str| {
+            let items = page(&portal.store, at(now), &portal.rules, &contoso(), None, 10)
+                .await
+                .expect("a list")
+                .value;
+            let fed = changes(&portal.store, at(now), &portal.rules, &contoso(), 0, 10)
+                .await
+                .expect("a feed")
+                .value;
+            let item = &items[0];
+            assert_eq!(
+                (item.version, &item.title, &item.state),
+                (fed[0].version, &fed[0].title, &fed[0].state)
+            );
+            (item.version, item.title.clone(), item.urgency.clone(), item.state.clone())
+        };
+        for (now, version, title, urgency, state) in [
+            ("2026-03-05T07:59:59.999Z", 1, "New lead from Ada Byron", "urgent", "open"),
+            ("2026-03-05T08:00:00.000Z", 2, "New lead from Ada Byron", "cooled", "open"),
+            ("2026-03-16T08:00:00.000Z", 2, "New lead from (hidden)", "cooled", "withdrawn"),
+        ] {
+            let expected = (version, title.to_owned(), Some(urgency.to_owned()), state.to_owned());
+            assert_eq!(shown(now).await, expected, "{now}");
+        }
+        let before = shown("2026-03-16T08:00:00.000Z").await;
+        portal.tick("2026-03-16T08:00:00.000Z").await;
+        assert_eq!(shown("2026-03-16T08:00:00.000Z").await, before);
     });
 }
 
@@ -132,7 +173,9 @@ fn readers_beside_writers_miss_nothing() {
         }
         writers.join_all().await;
         done.store(true, Ordering::SeqCst);
-        let all = page(&portal.store, &contoso(), None, 200).await.expect("the list can be read");
+        let all = page(&portal.store, at(NOW), &portal.rules, &contoso(), None, 200)
+            .await
+            .expect("the list can be read");
         let expected: BTreeMap<_, _> = all.value.into_iter().map(|item| (item.id, (item.version, item.state))).collect();
         assert_eq!(expected.len(), 40);
         for seen in readers.join_all().await {
