@@ -11,6 +11,7 @@ use crate::app::known::{Known, zone_of};
 use crate::app::new_lead::join_digests;
 use crate::app::record::{facts, outcome};
 use crate::app::resolve::{Fate, Plan, Read, plan_by};
+use crate::app::tick::join_reminders;
 use crate::app::{Error, Rules, about_lead, about_partner};
 use crate::lead::{Lead, LeadId};
 use crate::link;
@@ -190,9 +191,12 @@ async fn write_plans(
     known: &Known,
 ) -> Result<Vec<Delivery>, crate::store::Error> {
     let (mut new, mut finished, mut history, mut unrouted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut left_out = Vec::new();
+    let (mut left_out, mut unreminded) = (Vec::new(), Vec::new());
     for plan in plans {
-        left_out.extend(plan.left_out.iter().cloned());
+        match plan.notice.kind {
+            Kind::Reminder => unreminded.extend(plan.left_out.iter().cloned()),
+            Kind::Lead | Kind::Digest | Kind::Expiry | Kind::Decline => left_out.extend(plan.left_out.iter().cloned()),
+        }
         if matches!(plan.fate, Fate::Told | Fate::OnlySilenced(_)) {
             unrouted.extend(plan.unrouted.iter().cloned());
         }
@@ -217,6 +221,7 @@ async fn write_plans(
     finish_notices(tx, now, &finished).await?;
     hold_again(tx, now, &unrouted, &mut history).await?;
     wait_again(tx, now, rules, &left_out, known, &mut history).await?;
+    remind_again(tx, now, rules, &unreminded, known, &mut history).await?;
     insert_history(tx, &history).await?;
     Ok(made)
 }
@@ -333,6 +338,33 @@ async fn wait_again(
             .map(|lead| about_lead(now, lead, "R-RECIPIENT", event, json!({ "digestId": lead.digest_id }))),
     );
     update_states(tx, &leads.iter().map(|lead| StateChange::new(lead, lead.stage)).collect::<Vec<_>>()).await
+}
+
+/// Leads whose address failed, while the next one has had its reminder of that day without them, are reminded of with the day that is not over yet.
+async fn remind_again(
+    tx: &mut Tx,
+    now: Timestamp,
+    rules: &Rules,
+    ids: &[LeadId],
+    known: &Known,
+    history: &mut Vec<Entry>,
+) -> Result<(), crate::store::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut leads: Vec<Lead> = find_leads(tx, ids).await?.into_values().collect();
+    leads.sort_by_key(|lead| lead.seq);
+    let reminders = join_reminders(tx, now, &leads, known, rules).await?;
+    let event = "is reminded of with the next day: its address failed, and the one that stands in had its reminder of this one before";
+    history.extend(leads.iter().map(|lead| about_lead(now, lead, "R-REMIND", event, json!({}))));
+    let changes: Vec<StateChange<'_>> = leads
+        .iter()
+        .map(|lead| StateChange {
+            reminder_id: reminders.get(&lead.partner_id).copied(),
+            ..StateChange::new(lead, lead.stage)
+        })
+        .collect();
+    update_states(tx, &changes).await
 }
 
 /// Reads all that the mails of these deliveries say, as far as it was not read for their plans.

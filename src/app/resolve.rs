@@ -34,7 +34,7 @@ pub struct Plan {
     pub unrouted: Vec<LeadId>,
     /// Leads of a gathered notice whose every address does not want mail, and why.
     pub unheard: Vec<(LeadId, String)>,
-    /// Leads of a digest that is resolved again whose addresses have all had their mail of it, without them.
+    /// Leads of a digest or reminder that is resolved again whose addresses have all had their mail of it, without them.
     pub left_out: Vec<LeadId>,
     /// Whether a delivery of the notice has arrived before, or still can.
     pub is_told_before: bool,
@@ -260,7 +260,7 @@ fn plan_gathered(now: Timestamp, rules: &Rules, subjects: &Subjects, leads: &[Le
             had.and_then(|had| had.get(&letter.mailbox.email))
                 .is_none_or(|leads| leads.contains(&lead.id))
         };
-        if plan.notice.kind == Kind::Digest && !letters.is_empty() && !letters.iter().any(hears) {
+        if !letters.is_empty() && !letters.iter().any(hears) {
             plan.left_out.push(lead.id.clone());
         }
         for letter in letters {

@@ -123,6 +123,30 @@ async fn gather(
     Ok(ids)
 }
 
+/// Writes or joins the reminders of these leads' partners that go out next, and returns the id of each.
+pub(super) async fn join_reminders(
+    tx: &mut Tx,
+    now: Timestamp,
+    leads: &[Lead],
+    known: &Known,
+    rules: &Rules,
+) -> Result<BTreeMap<PartnerId, i64>, crate::store::Error> {
+    let notices: BTreeMap<(Kind, String), NewNotice> = leads
+        .iter()
+        .map(|lead| reminder_notice(now, &lead.partner_id, known, rules))
+        .map(|notice| ((notice.kind, notice.subject.clone()), notice))
+        .collect();
+    let partners: BTreeMap<(Kind, String), PartnerId> = notices
+        .iter()
+        .map(|(key, notice)| (key.clone(), notice.partner_id.clone()))
+        .collect();
+    let ids = gather(tx, now, notices, known, rules).await?;
+    Ok(partners
+        .into_iter()
+        .filter_map(|(key, partner)| Some((partner, *ids.get(&key)?)))
+        .collect())
+}
+
 /// Returns the notice of the hour or day that follows a gathering notice's.
 fn after(notice: &NewNotice, known: &Known, rules: &Rules) -> NewNotice {
     match notice.kind {

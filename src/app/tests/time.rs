@@ -1,5 +1,6 @@
 //! What time alone does: cooled, expiring, expired, archived, to the millisecond; and who is told (`R-URGENT`, `R-REMIND`, `R-EXPIRY`, `R-STAGES`).
 
+use crate::app::record::TryResult;
 use crate::app::testing::records::{Lead, lead, partner};
 use crate::app::testing::{Portal, at, both};
 use crate::lead::Stage;
@@ -193,6 +194,42 @@ fn reminders_of_a_local_day_go_to_each_address_when_it_is_over() {
             "midnight in Berlin"
         );
         assert_eq!(portal.work("2026-03-10T23:00:00Z").await, ["reminder to u@contoso.example: L3"]);
+    });
+}
+
+/// R-REMIND, R-RECIPIENT: an address that fails hands its leads on; the one that stands in has had its reminder of that day, and gets them with the next.
+#[test]
+fn a_reminder_whose_address_failed_goes_with_the_next_day() {
+    both(async |mut portal| {
+        reminded(&mut portal).await;
+        let new = |id: &str, at: &str| {
+            lead(id)
+                .created("2026-03-02T08:00:00Z")
+                .expires("2026-03-12T10:00:00Z")
+                .location(at)
+        };
+        portal.import("2026-03-02T08:00:00Z", [new("L1", "ulm"), new("L2", "berlin")]).await;
+        portal.send("2026-03-02T08:00:00Z").await;
+        portal.tick("2026-03-09T10:00:00Z").await;
+        let letters = portal.claim("2026-03-09T23:00:00Z").await;
+        assert_eq!(letters.len(), 2);
+        for letter in &letters {
+            match letter.delivery.address.as_str() {
+                "u@contoso.example" => portal.bounce("2026-03-09T23:00:00Z", letter).await,
+                _ => portal.record("2026-03-09T23:00:00Z", letter, TryResult::Accepted(None)).await,
+            }
+        }
+        assert_eq!(
+            portal.work("2026-03-09T23:00:10Z").await,
+            [""; 0],
+            "nobody is reminded twice of a day"
+        );
+        assert_eq!(portal.work("2026-03-10T23:00:00Z").await, ["reminder to b@contoso.example: L1"]);
+        let story = portal.story("L1").await;
+        assert!(
+            story.iter().any(|line| line.contains("is reminded of with the next day")),
+            "{story:?}"
+        );
     });
 }
 
