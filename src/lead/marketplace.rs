@@ -76,7 +76,7 @@ pub(crate) fn convert(map: Map<String, Value>, source: &Source<'_>) -> Result<Co
     if source.partner.is_none() {
         faults.push(Fault::missing(
             "organizationId",
-            "a partner, which a marketplace lead does not name itself; give it with --partner ID",
+            "a partner, which a marketplace lead does not name itself: --partner ID at the command line, /v1/partners/ID/marketplace-leads over HTTP",
         ));
     }
     let (Some(partner), true) = (source.partner, faults.is_empty()) else {
@@ -157,7 +157,12 @@ impl<'a> Origin<'a> {
         } else {
             ReferralSource::find(source)
         };
-        let action = Action::find(action).or_else(|| action_code.and_then(Action::find));
+        let code = action_code.and_then(Action::find);
+        let action = match code {
+            // Whatever else is said, nobody is mailed, ever.
+            Some(Action::DoNotContact) => code,
+            _ => Action::find(action).or(code),
+        };
         let offer = offer.trim();
         Self {
             source,
@@ -421,6 +426,14 @@ mod tests {
                 "its own action counts",
             ),
             (
+                "SPZA-PLT|a",
+                Some("dnc"),
+                Some(AppSource),
+                Some(Action::DoNotContact),
+                Some("a"),
+                "do not contact, wherever it is said",
+            ),
+            (
                 "SPZA|a",
                 Some("DNC"),
                 Some(AppSource),
@@ -500,7 +513,7 @@ mod tests {
                 "UserDetails.Email: 5 is not a text",
                 "UserDetails.Phone: a list is not a text",
                 "UserDetails.Company: missing; expected a company, or a person's name",
-                "organizationId: missing; expected a partner, which a marketplace lead does not name itself; give it with --partner ID",
+                "organizationId: missing; expected a partner, which a marketplace lead does not name itself: --partner ID at the command line, /v1/partners/ID/marketplace-leads over HTTP",
             ]
         );
         assert_eq!(
