@@ -116,6 +116,7 @@ async fn change_subscription(State(site): State<Site>, Token(token): Token, requ
     match changed(&site, &reader, &token, request).await {
         Ok(Changed::OneClick) => (StatusCode::OK, "unsubscribed\n").into_response(),
         Ok(Changed::Page(page)) => reader.answer(&site, Ok((StatusCode::OK, page))),
+        Ok(Changed::Nothing(page)) => reader.answer(&site, Ok((StatusCode::BAD_REQUEST, page))),
         Err(refused) => reader.answer(&site, Err(refused)),
     }
 }
@@ -125,11 +126,17 @@ enum Changed {
     OneClick,
     /// A reader did.
     Page(RenderedPage),
+    /// What was sent names nothing that can be done; the page says what can.
+    Nothing(RenderedPage),
 }
 
 async fn changed(site: &Site, reader: &Reader, token: &str, request: Request) -> Result<Changed, Refused> {
     let (now, rules) = (site.now(), site.rules());
-    let sent = read(request).await?;
+    let sent = match read(request).await {
+        // What cannot be read says nothing that is known here.
+        Err(Refused::Unclear) => Sent::default(),
+        read => read?,
+    };
     if sent.one_click == "One-Click" {
         unsubscribe::unsubscribe(&site.store, now, &rules, token).await?;
         return Ok(Changed::OneClick);
@@ -144,8 +151,8 @@ async fn changed(site: &Site, reader: &Reader, token: &str, request: Request) ->
             (found, Unsubscribe::Again)
         }
         _ => {
-            unsubscribe::look(&site.store, now, token).await?;
-            return Err(Refused::Unclear);
+            let found = unsubscribe::look(&site.store, now, token).await?;
+            return reader.subscription(site, &found, Unsubscribe::AsItIs).map(Changed::Nothing);
         }
     };
     reader.subscription(site, &found, said).map(Changed::Page)

@@ -138,6 +138,23 @@ fn one_click_unsubscribes_and_a_scanner_does_not() {
             .expect(404);
         public.post(&link, "something=else").expect(400);
         public.post(&link, "").expect(400);
+        for (kind, body) in [
+            (FORM, ""),
+            (FORM, "List-Unsubscribe=no"),
+            (("content-type", "application/json"), "{}"),
+            (("accept", "*/*"), ""),
+        ] {
+            let told = public
+                .web
+                .send("POST", &public.address(&link), &[kind], Some(body.into()))
+                .expect(400);
+            is_well_mannered(&told);
+            assert!(
+                told.text.contains("value=\"unsubscribe\""),
+                "the page says what can be done: {}",
+                told.text
+            );
+        }
         assert_eq!(opt_outs(posthorn), 0);
 
         let answer = public.post(&link, "List-Unsubscribe=One-Click").expect(200);
