@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::Error;
 use crate::app::page::{Cursor, Page, key_or, one_more};
+use crate::app::{Error, fire};
 use crate::partner::PartnerId;
 use crate::store::Store;
 use crate::store::digests::{Digest, list_digests};
@@ -38,7 +38,7 @@ pub struct ListedDigest {
     pub leads: i64,
     /// State of the notice that mails it.
     pub notice: Option<String>,
-    /// Why that is in its state.
+    /// Why that is in its state, or why there is none.
     pub reason: Option<String>,
 }
 
@@ -82,6 +82,9 @@ fn as_listed(digest: Digest, n_unanswered: i64, notice: Option<&Notice>) -> List
         closed_by: digest.closed_by,
         leads: digest.n_leads.unwrap_or(n_unanswered),
         notice: notice.map(|notice| notice.state.clone()),
-        reason: notice.and_then(|notice| notice.reason.clone()),
+        reason: match notice {
+            Some(notice) => notice.reason.clone(),
+            None => (!digest.is_collecting).then(|| fire::NOTHING_LEFT.to_owned()),
+        },
     }
 }

@@ -22,6 +22,9 @@ use crate::store::partners::lock_partners;
 use crate::store::{Store, Tx, retried};
 use crate::time::Timestamp;
 
+/// Why a closed digest sends no mail.
+pub(super) const NOTHING_LEFT: &str = "none of its leads is still unanswered";
+
 /// Digests a transaction closes at most.
 pub const BATCH_MAX: i64 = 200;
 
@@ -272,7 +275,7 @@ fn report(digest: &Digest, n_leads: i64, plan: Option<Plan>) -> Run {
         no_mail: None,
     };
     let Some(plan) = plan else {
-        run.no_mail = Some("none of its leads is still unanswered".to_owned());
+        run.no_mail = Some(NOTHING_LEFT.to_owned());
         return run;
     };
     run.mails = plan
