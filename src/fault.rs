@@ -31,16 +31,15 @@ pub struct Fault {
 impl Fault {
     /// Says that `value` is not what is expected at `path`.
     pub fn wrong(path: impl fmt::Display, value: &Value, expected: impl Into<String>) -> Self {
-        // A text is cut before it is written out: it may be a megabyte long.
         let shown = match value {
-            Value::String(text) => Value::from(text.chars().take(VALUE_CHARS_MAX).collect::<String>()).to_string(),
+            Value::String(text) => quoted(text),
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "an object".to_owned(),
-            Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => cut(&value.to_string(), VALUE_CHARS_MAX),
         };
         Self {
             path: path.to_string(),
-            value: Some(cut(&shown)),
+            value: Some(shown),
             expected: expected.into(),
         }
     }
@@ -58,7 +57,7 @@ impl Fault {
     pub fn unreadable(text: &str, expected: impl Into<String>) -> Self {
         Self {
             path: String::new(),
-            value: Some(cut(text)),
+            value: Some(cut(text, VALUE_CHARS_MAX)),
             expected: expected.into(),
         }
     }
@@ -88,11 +87,22 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// Cuts a text at 80 characters, on one line: a fault is one line of a list.
-fn cut(text: &str) -> String {
+/// Writes a text in quotation marks, the closing one even where it is cut.
+fn quoted(text: &str) -> String {
+    // Before it is written out: it may be a megabyte long.
+    let start: String = text.chars().take(VALUE_CHARS_MAX).collect();
+    let written = Value::from(start).to_string();
+    match written.strip_suffix('"') {
+        Some(open) if written.chars().count() > VALUE_CHARS_MAX => format!("{}\"", cut(open, VALUE_CHARS_MAX - 1)),
+        _ => cut(&written, VALUE_CHARS_MAX),
+    }
+}
+
+/// Cuts a text at so many characters, on one line: a fault is one line of a list.
+fn cut(text: &str, chars_max: usize) -> String {
     let mut shown = String::new();
     let mut rest = text.chars();
-    for character in rest.by_ref().take(VALUE_CHARS_MAX - 1) {
+    for character in rest.by_ref().take(chars_max - 1) {
         shown.push(if character.is_control() { ' ' } else { character });
     }
     match (rest.next(), rest.next()) {
@@ -140,7 +150,11 @@ mod tests {
         let long = "ä".repeat(1_000_000);
         let value = Fault::wrong("name", &json!(long), "short").value.unwrap_or_default();
         assert_eq!(value.chars().count(), 80);
-        assert!(value.ends_with('…'));
+        assert!(value.starts_with("\"ä") && value.ends_with("ä…\""), "{value}");
+        for (chars, shown) in [(78, "x\""), (79, "x…\""), (80, "x…\"")] {
+            let value = Fault::wrong("name", &json!("x".repeat(chars)), "short").value.unwrap_or_default();
+            assert!(value.chars().count() == 80 && value.ends_with(shown), "{chars}: {value}");
+        }
         assert_eq!(
             Fault::unreadable(&"x".repeat(80), "JSON").value.unwrap_or_default().chars().count(),
             80

@@ -232,7 +232,7 @@ mod tests {
             ("posthorn suppressions add nobody", "ada@example.com"),
             ("posthorn actions list", "--partner"),
             ("posthorn deliveries list --state lost", "in_doubt"),
-            ("posthorn deliveries list --limit 0", "1..=10000"),
+            ("posthorn deliveries list --limit 0", "1 to 10000 rows"),
             ("posthorn completions csh", "bash"),
             ("posthorn explain", "<LEAD|PARTNER|ADDRESS>"),
             ("posthorn leads show \"\"", "is empty"),

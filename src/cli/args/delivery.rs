@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::cli::args::values::{Input, lead_id, other_id, partner_id};
+use crate::cli::args::values::{Input, lead_id, other_id, partner_id, rows_max};
 use crate::lead::LeadId;
 use crate::partner::{EmailAddress, PartnerId};
 
@@ -26,7 +26,7 @@ pub struct DigestList {
     #[arg(long, value_name = "ID", value_parser = partner_id)]
     pub partner: Option<PartnerId>,
     /// At most so many; all where it is not said
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = rows_max)]
     pub limit: Option<u32>,
 }
 
@@ -118,7 +118,7 @@ pub struct DeliveriesList {
     #[arg(long, value_name = "ID", value_parser = partner_id)]
     pub partner: Option<PartnerId>,
     /// At most so many; all where it is not said
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = rows_max)]
     pub limit: Option<u32>,
 }
 
@@ -261,7 +261,7 @@ pub struct BouncesList {
     #[arg(long, value_enum, value_name = "STATE")]
     pub state: Option<BounceState>,
     /// At most so many; all where it is not said
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = rows_max)]
     pub limit: Option<u32>,
 }
 

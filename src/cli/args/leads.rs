@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::cli::args::answers::{Accept, Decline, Edit, Lost, Won};
-use crate::cli::args::values::{Input, Standing, lead_id, other_id, partner_id};
+use crate::cli::args::values::{Input, Standing, lead_id, other_id, partner_id, rows_max};
 use crate::lead::LeadId;
 use crate::partner::PartnerId;
 use crate::time::Timestamp;
@@ -67,7 +67,7 @@ pub struct LeadsList {
     #[arg(long, value_name = "RFC3339")]
     pub created_before: Option<Timestamp>,
     /// At most so many; all where it is not said
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = rows_max)]
     pub limit: Option<u32>,
 }
 

@@ -139,6 +139,12 @@ pub(crate) fn other_id(text: &str) -> Result<String, String> {
     id(text).map(str::to_owned)
 }
 
+/// Reads how many rows a list has at most.
+pub(crate) fn rows_max(text: &str) -> Result<u32, String> {
+    let n_rows = text.parse().ok().filter(|n_rows| (1..=10_000).contains(n_rows));
+    n_rows.ok_or_else(|| "a list has 1 to 10000 rows".into())
+}
+
 /// Reads a civil date.
 pub(crate) fn day(text: &str) -> Result<LocalDay, String> {
     LocalDay::parse(text).ok_or_else(|| "a date is written like 2026-12-31".into())
@@ -186,6 +192,16 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(Amount::from_str(text).is_ok(), is_right, "{text}");
+        }
+        for (text, expected) in [
+            ("0", None),
+            ("1", Some(1)),
+            ("10000", Some(10_000)),
+            ("10001", None),
+            ("-1", None),
+            ("many", None),
+        ] {
+            assert_eq!(rows_max(text).ok(), expected, "{text}");
         }
         assert_eq!(Currency::from_str("eur"), Ok(Currency("EUR".into())));
     }
