@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::app::known::Known;
 use crate::app::{Rules, lead_desk};
+use crate::lead::show::usable_contacts;
 use crate::lead::{Lead, LeadId};
 use crate::outbox::Kind;
 use crate::outbox::delivery::State;
@@ -132,7 +133,7 @@ async fn read_subjects(tx: &mut Tx, rules: &Rules, notices: &[Notice]) -> Result
     let mut known = Known::default();
     known.read_more(tx, &partners).await?;
     let customers = of_kind(Kind::Decline)
-        .filter_map(|notice| customer_of(&leads, notice))
+        .flat_map(|notice| customers_of(&leads, notice))
         .map(|mailbox| mailbox.email);
     let colleagues = notices
         .iter()
@@ -335,17 +336,24 @@ fn plan_expiry(rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
     }];
 }
 
+/// The first customer contact whose address can be reached hears of it, unless he does not want to (`R-DECLINE`): one that is suppressed, or that this
+/// notice has tried in vain, counts as absent, as everywhere.
 fn plan_decline(rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
-    let Some(mailbox) = customer_of(&subjects.leads, &plan.notice) else {
-        plan.fate = Fate::NothingLeft("the customer has no address that mail can be sent to".to_owned());
+    let contacts = customers_of(&subjects.leads, &plan.notice);
+    let failed = subjects.tried.get(&plan.notice.id).map(|before| &before.failed);
+    let is_reachable =
+        |mailbox: &&Mailbox| !subjects.suppressed.contains(&mailbox.email) && failed.is_none_or(|failed| !failed.contains(&mailbox.email));
+    let Some(mailbox) = contacts.iter().find(is_reachable).cloned() else {
+        let why = match contacts.len() {
+            0 => "the customer has no address that mail can be sent to",
+            1 => "the customer's address cannot be reached",
+            _ => "none of the customer's addresses can be reached",
+        };
+        plan.fate = Fate::NothingLeft(why.to_owned());
         return;
     };
-    let has_failed = subjects
-        .tried
-        .get(&plan.notice.id)
-        .is_some_and(|before| before.failed.contains(&mailbox.email));
-    if has_failed || subjects.suppressed.contains(&mailbox.email) {
-        plan.fate = Fate::NothingLeft("the customer's address cannot be reached".to_owned());
+    if mailbox.disable_notifications {
+        plan.fate = Fate::NothingLeft("the customer's contact has disableNotifications set".to_owned());
         return;
     }
     let language = language_of(mailbox.locale.as_deref(), &plan.notice.partner_id, subjects, rules);
@@ -356,10 +364,10 @@ fn plan_decline(rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
     }];
 }
 
-/// Returns the first customer contact with an address that can be written to (`R-DECLINE`).
-fn customer_of(leads: &HashMap<LeadId, Lead>, notice: &Notice) -> Option<Mailbox> {
-    let lead = notice.lead_id.as_ref().and_then(|id| leads.get(id))?;
-    crate::lead::show::first_usable_contact(&lead.record_json())
+/// Returns the customer's contacts with an address that can be written to.
+fn customers_of(leads: &HashMap<LeadId, Lead>, notice: &Notice) -> Vec<Mailbox> {
+    let lead = notice.lead_id.as_ref().and_then(|id| leads.get(id));
+    lead.map(|lead| usable_contacts(&lead.record_json()).collect()).unwrap_or_default()
 }
 
 /// Resolves a notice's recipients; what it has tried in vain counts as absent.

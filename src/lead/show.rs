@@ -73,8 +73,13 @@ impl Lead {
 
 /// Returns the first contact of a record whose address mail can be sent to (`R-DECLINE`).
 pub fn first_usable_contact(record: &Map<String, Value>) -> Option<Mailbox> {
-    let team = record.get("customerProfile")?.get("team")?.as_array()?;
-    team.iter().find_map(|person| {
+    usable_contacts(record).next()
+}
+
+/// Returns the contacts of a record whose addresses mail can be sent to, in their order.
+pub fn usable_contacts(record: &Map<String, Value>) -> impl Iterator<Item = Mailbox> + '_ {
+    let team = record.get("customerProfile").and_then(|p| p.get("team")).and_then(Value::as_array);
+    team.into_iter().flatten().filter_map(|person| {
         let email = person.get("email").and_then(Value::as_str)?.parse().ok()?;
         let preference = person.get("contactPreference");
         Some(Mailbox {

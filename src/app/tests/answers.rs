@@ -151,6 +151,44 @@ fn a_decline_is_told_to_the_first_usable_customer_contact() {
     });
 }
 
+/// R-DECLINE, R-RECIPIENT: a customer's address that cannot be reached counts as absent; the next contact's is asked, unless he does not want that.
+#[test]
+fn a_decline_passes_over_a_customer_address_that_cannot_be_reached() {
+    let team = |second: serde_json::Value| {
+        let first = serde_json::json!({ "firstName": "A", "email": "a@fabrikam.example" });
+        lead(second["firstName"].as_str().unwrap_or_default()).with("customerProfile.team", serde_json::json!([first, second]))
+    };
+    let silent = serde_json::json!({ "disableNotifications": true });
+    both(async |portal| {
+        portal.partners("2026-03-01T08:00:00Z", [partner("contoso")]).await;
+        let leads = [
+            team(serde_json::json!({ "firstName": "B", "email": "b@fabrikam.example" })),
+            team(serde_json::json!({ "firstName": "C", "email": "c@fabrikam.example", "contactPreference": silent.clone() })),
+            lead("D").with("customerProfile.team", serde_json::json!([{ "email": "a@fabrikam.example" }])),
+        ];
+        portal.import("2026-03-02T08:00:00Z", leads).await;
+        portal.send("2026-03-02T08:00:00Z").await;
+        portal
+            .answer("2026-03-02T09:00:00Z", "B", decline(true))
+            .await
+            .expect("it can be declined");
+        let first = portal.claim("2026-03-02T09:00:00Z").await.remove(0);
+        assert_eq!(first.delivery.address.as_str(), "a@fabrikam.example");
+        portal.bounce("2026-03-02T09:00:00Z", &first).await;
+        for id in ["C", "D"] {
+            portal
+                .answer("2026-03-02T09:00:00Z", id, decline(true))
+                .await
+                .expect("it can be declined");
+        }
+        assert_eq!(portal.send("2026-03-02T09:00:10Z").await, ["decline to b@fabrikam.example: B"]);
+        for (id, why) in [("C", "has disableNotifications set"), ("D", "cannot be reached")] {
+            let story = portal.story(id).await;
+            assert!(story.iter().any(|line| line.contains(why)), "{id}: {story:#?}");
+        }
+    });
+}
+
 /// R-DIGEST, R-CHANNEL: what was not told yet is taken back.
 #[test]
 fn an_answered_lead_leaves_its_digest_and_its_notice() {

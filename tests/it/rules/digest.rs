@@ -447,6 +447,7 @@ fn the_list_of_digests_says_what_became_of_each() {
             (&json!("closed"), &json!("fire"), &json!(0)),
             "{list}"
         );
+        assert_eq!(of("empty")["reason"], "none of its leads is still unanswered");
         assert_eq!(
             (&of("full")["state"], &of("full")["leads"], &of("full")["notice"]),
             (&json!("closed"), &json!(1), &json!("done")),
