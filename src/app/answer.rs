@@ -79,6 +79,9 @@ fn instant_or_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T
     text.parse().map(Some).map_err(wrong)
 }
 
+/// Where the notes of a deal stand whose end has notes of its own.
+const DEAL_NOTES: &str = "dealNotes";
+
 /// From here on a number is not carried through every reader of JSON unchanged, and no deal.
 const DEAL_VALUE_END: f64 = 1e15;
 
@@ -257,6 +260,13 @@ fn said(lead: &Lead, action: &Action) -> Result<Map<String, Value>, Error> {
             }
             if matches!(action, Action::Edit(_)) && *terms == Terms::default() {
                 return Err(Error::wrong("", "nothing is named that is to change"));
+            }
+            if matches!(action, Action::Won(_) | Action::Lost(_))
+                && terms.notes.is_some()
+                && let Some(notes) = said.shift_remove("notes").filter(Value::is_string)
+            {
+                // Why it ended so is another thing than what was noted of the deal.
+                said.insert(DEAL_NOTES.into(), notes);
             }
             // Null hides what the record says, too; without an entry, that would show again.
             said.extend(terms.cleared.iter().map(|key| (key.clone(), Value::Null)));

@@ -204,6 +204,7 @@ fn page(now: Timestamp, lead: &Lead, shown: &Value) -> String {
     page.gap();
     page.row("Reason", text(shown, "/posthorn/answer/reason"));
     page.row("Answer", text(shown, "/posthorn/answer/notes"));
+    page.row("Deal notes", text(shown, "/posthorn/answer/dealNotes"));
     for member in people(shown, "/posthorn/answer/team") {
         page.row("Team", Some(member));
     }

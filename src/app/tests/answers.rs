@@ -111,6 +111,38 @@ fn terms_are_laid_over_what_was_said_before() {
     });
 }
 
+/// R-ACCEPT: Won and Lost may note why; what was noted of the deal before is kept beside it.
+#[test]
+fn why_a_deal_ended_does_not_displace_its_notes() {
+    both(async |portal| {
+        portal.partners("2026-03-01T08:00:00Z", [partner("contoso")]).await;
+        portal.import("2026-03-02T08:00:00Z", [lead("L1"), lead("L2"), lead("L3")]).await;
+        let notes = |text: Option<&str>| Terms {
+            notes: text.map(str::to_owned),
+            ..Terms::default()
+        };
+        for (id, before, why, expected) in [
+            (
+                "L1",
+                Some("calls on Monday"),
+                Some("too dear"),
+                [Some("too dear"), Some("calls on Monday")],
+            ),
+            ("L2", Some("calls on Monday"), None, [Some("calls on Monday"), None]),
+            ("L3", None, Some("too dear"), [Some("too dear"), None]),
+        ] {
+            for action in [Action::Accept(notes(before)), Action::Lost(notes(why))] {
+                portal
+                    .answer("2026-03-02T09:00:00Z", id, action)
+                    .await
+                    .expect("its stage allows it");
+            }
+            let answer = portal.lead(id).await.show(at("2026-03-02T09:00:00Z"))["posthorn"]["answer"].clone();
+            assert_eq!(["notes", "dealNotes"].map(|key| answer[key].as_str()), expected, "{id}: {answer}");
+        }
+    });
+}
+
 /// R-DECLINE: the customer is asked to choose another partner, unless he or the partner does not want that, or he has no usable address.
 #[test]
 fn a_decline_is_told_to_the_first_usable_customer_contact() {
