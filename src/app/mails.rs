@@ -3,9 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::Error;
 use crate::app::explain::{Mail, deliveries_about, mail_of};
 use crate::app::page::{Cursor, Page, key_or, one_more};
+use crate::app::{Error, Rules};
 use crate::lead::LeadId;
 use crate::outbox::delivery::State;
 use crate::partner::{EmailAddress, PartnerId};
@@ -126,9 +126,9 @@ async fn of_lead(tx: &mut Tx, id: &LeadId, filter: &Filter, before: i64) -> Resu
 ///
 /// # Errors
 /// There is none with this id, or the database cannot be read.
-pub async fn show(store: &Store, id: i64, message_ids: &MessageIds) -> Result<ShownMail, Error> {
+pub async fn show(store: &Store, now: Timestamp, rules: &Rules, id: i64, message_ids: &MessageIds) -> Result<ShownMail, Error> {
     let mut tx = store.snapshot().await?;
-    let mail = mail_of(&mut tx, id).await?.ok_or_else(|| unknown(id))?;
+    let mail = mail_of(&mut tx, now, rules, id).await?.ok_or_else(|| unknown(id))?;
     Ok(ShownMail {
         message_id: message_ids(mail.id),
         mail,

@@ -19,6 +19,7 @@ pub mod fire;
 pub mod forward;
 pub mod from_mail;
 pub mod gauges;
+pub mod kept;
 pub mod known;
 pub mod leads;
 pub mod links;
@@ -91,6 +92,8 @@ pub struct Rules {
     pub answer_links: bool,
     /// `bounces.keep`
     pub keep_bounces: Duration,
+    /// `mail.keep_sent`; nothing is kept where it is zero.
+    pub keep_sent: Duration,
     /// What limits the relays by the hour and the day, by host and port.
     pub relays: Vec<(String, Limits)>,
 }
@@ -113,6 +116,7 @@ impl Rules {
             public_url: settings.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
             answer_links: settings.mail.answer_links,
             keep_bounces: settings.bounces.keep,
+            keep_sent: settings.mail.keep_sent,
             relays: settings.smtp.relays.iter().map(|relay| (relay.name(), relay.limits())).collect(),
             retry: Retry {
                 give_up_after: settings.smtp.give_up_after,

@@ -16,6 +16,7 @@ use crate::store::attempts::{Attempt, insert_attempts};
 use crate::store::deliveries::{
     Delivery, Outcome, find_delivery, list_dead, list_doubtful, list_held_by, list_of_ids, move_deliveries, record_outcomes,
 };
+use crate::store::kept::{Packed, keep_mails};
 use crate::store::notices::{reopen_notices, settle_undeliverable};
 use crate::store::suppressions::note_faults;
 use crate::store::workers::find_marking;
@@ -45,6 +46,8 @@ pub struct Tried {
     pub arrived_at: Option<Timestamp>,
     /// The templates that wrote the mail; `None` where none was written.
     pub templates: Option<Arc<str>>,
+    /// The mail itself, to be kept (`mail.keep_sent`); `None` where it is not, or nobody can have got it.
+    pub mail: Option<Packed>,
 }
 
 /// What the other side did.
@@ -86,6 +89,21 @@ pub struct Postponed {
 }
 
 impl TryResult {
+    /// Tells whether somebody may have got the mail.
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Accepted(_) | Self::ReplyLost(_) => true,
+            Self::Refused(..)
+            | Self::Unreachable(..)
+            | Self::RelayUnfit(..)
+            | Self::NothingLeft(_)
+            | Self::Unwritable(_)
+            | Self::Dry
+            | Self::Released
+            | Self::Postponed(_) => false,
+        }
+    }
+
     /// Returns how far a mail came that was not taken, and the reply's code; `None` where it was taken, or never offered.
     pub fn refusal(&self) -> Option<(&'static str, Option<u16>)> {
         match self {
@@ -143,6 +161,8 @@ async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, t
             .collect::<Vec<_>>(),
     )
     .await?;
+    let kept: Vec<(i64, Packed)> = ours.iter().filter_map(|one| Some((one.delivery.id, one.mail.clone()?))).collect();
+    keep_mails(&mut tx, now, &kept).await?;
 
     let dead = ours.iter().filter(|one| nexts[&one.delivery.id].suppresses);
     let suppressions: Vec<Suppress> = dead

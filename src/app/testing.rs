@@ -76,6 +76,7 @@ pub(crate) fn rules() -> Rules {
         public_url: Some("https://mail.portal.example".into()),
         answer_links: true,
         keep_bounces: std::time::Duration::from_secs(30 * 24 * 3600),
+        keep_sent: std::time::Duration::ZERO,
         relays: Vec::new(),
     }
 }
@@ -301,6 +302,7 @@ pub(crate) fn tried(now: &str, letter: &Letter, result: TryResult) -> Tried {
         result,
         arrived_at: None,
         templates: None,
+        mail: None,
         jitter: 0.5,
     }
 }

@@ -214,6 +214,13 @@ fn tell_mail(page: &mut Page, mail: &Mail, zone: Zone) {
         mail.address,
         mail.state.replace('_', " ")
     ));
+    if let Some(kept) = &mail.kept {
+        page.deep(format_args!(
+            "`posthorn deliveries show {} --mail` shows what went, until {}",
+            mail.id,
+            when(kept.until_date_time, zone)
+        ));
+    }
     for attempt in &mail.attempts {
         page.deep(format_args!(
             "{}  {}: {}",

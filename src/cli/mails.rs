@@ -1,6 +1,7 @@
 //! Lists mails, and shows one with every attempt to hand it over.
 
 use crate::app::explain::{Mail, when};
+use crate::app::kept;
 use crate::app::mails::{self, Filter, ListedMail, MessageIds};
 use crate::cli::args::delivery::{DeliveriesList, DeliveriesShow, State as Wanted};
 use crate::cli::context::Context;
@@ -73,12 +74,21 @@ fn state(wanted: Wanted) -> State {
 
 /// `deliveries show`
 pub(crate) async fn show(args: &DeliveriesShow, ctx: &Context) -> Result<Exit, Failure> {
+    let id = args.id.parse().map_err(|_| mails::unknown(&args.id))?;
     let session = Session::open(ctx).await?;
     let message_ids = message_ids(ctx, &session);
-    let shown = match args.id.parse() {
-        Ok(id) => mails::show(&session.store, id, &*message_ids).await,
-        Err(_) => Err(mails::unknown(&args.id)),
-    };
+    let (store, now, rules) = (&session.store, session.now, &session.rules);
+    if args.mail {
+        let mail = kept::mail(store, now, rules, id).await;
+        session.store.close().await;
+        let mail = mail?;
+        ctx.out.json(&mail.kept);
+        if !ctx.out.is_json() {
+            ctx.out.bytes(&mail.bytes);
+        }
+        return Ok(Exit::Done);
+    }
+    let shown = mails::show(store, now, rules, id, &*message_ids).await;
     session.store.close().await;
     ctx.out.one(&shown?, |shown| page(&shown.mail, &shown.message_id));
     Ok(Exit::Done)
@@ -113,6 +123,17 @@ fn page(mail: &Mail, message_id: &str) -> String {
     }
     if mail.is_repeat {
         page.field("repeat", "it may have arrived before; a repeat bears the same Message-ID");
+    }
+    if let Some(kept) = &mail.kept {
+        page.field(
+            "kept",
+            format_args!(
+                "{} bytes as handed over, until {}: `posthorn deliveries show {} --mail`",
+                kept.bytes,
+                at(kept.until_date_time),
+                mail.id
+            ),
+        );
     }
     page.heading(format_args!("What was tried ({} counted)", mail.attempt));
     if mail.attempts.is_empty() {

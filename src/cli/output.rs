@@ -146,6 +146,14 @@ impl Output {
         self.write(text);
     }
 
+    /// Writes bytes as they are: a mail.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let mut sink = self.sink();
+        if sink.fault.is_none() {
+            sink.fault = sink.out.write_all(bytes).err();
+        }
+    }
+
     /// Tells something beside the result, on standard error; nothing with `-q`.
     pub fn note(&self, text: impl fmt::Display) {
         if !self.quiet {
@@ -175,10 +183,7 @@ impl Output {
     }
 
     fn write(&self, text: &str) {
-        let mut sink = self.sink();
-        if sink.fault.is_none() {
-            sink.fault = sink.out.write_all(text.as_bytes()).err();
-        }
+        self.bytes(text.as_bytes());
     }
 
     /// Writes what is held back to its reader now: for a command that goes on.

@@ -33,7 +33,7 @@ use crate::settings::{self, Settings};
 use crate::store::Store;
 use crate::{telemetry, timers};
 
-/// How long `serve` sleeps at most: so soon it sees what another process has brought, by four look-ups of an index.
+/// How long `serve` sleeps at most: so soon it sees what another process has brought, by five look-ups of an index.
 const POLL: Duration = Duration::from_millis(500);
 /// When `serve` first closes the books: not while everything else begins.
 const FIRST_AUDIT: Duration = Duration::from_secs(60);

@@ -106,6 +106,11 @@ impl Composer {
         &self.settings
     }
 
+    /// Tells whether what was handed over is kept (`mail.keep_sent`).
+    pub fn keeps_sent(&self) -> bool {
+        !self.settings.mail.keep_sent.is_zero()
+    }
+
     /// Returns the templates that it writes from.
     pub fn templates(&self) -> &Set {
         &self.templates

@@ -23,6 +23,7 @@ use crate::delivery::lease::Alive;
 use crate::delivery::outlet::{Line, Outlet};
 use crate::outbox::Kind;
 use crate::store::deliveries::Delivery;
+use crate::store::kept::Packed;
 use crate::time::Timestamp;
 
 /// Mails handed over and not yet recorded, at most: what a crash at the worst moment makes uncertain. A worker that cannot record stops here.
@@ -306,7 +307,7 @@ impl Shared {
         } else {
             TryResult::Released
         };
-        self.tell(letter.delivery, None, None, at, String::new(), result);
+        self.tell(unasked(letter.delivery, at, result));
         None
     }
 
@@ -315,6 +316,8 @@ impl Shared {
     async fn hand_over(&self, line: &mut Line, this: Ready, next: Option<&Ready>) -> Option<(Letter, Arc<Composer>)> {
         let at = self.clock.now();
         let templates = this.composer.of_letter(&this.letter).templates().digest();
+        // Before it is handed over: some who take it take it whole.
+        let copy = this.composer.keeps_sent().then(|| this.mail.bytes.clone());
         let may_go = self.may_begin() || (line.is_asked() && self.alive.holds());
         let (relay, result) = if may_go {
             match line.send(this.mail, next.map(|next| &next.mail)).await {
@@ -327,7 +330,13 @@ impl Shared {
             }
             (String::new(), TryResult::Released)
         };
-        self.tell(this.letter.delivery, this.arrived_at, Some(templates), at, relay, result);
+        self.tell(Tried {
+            arrived_at: this.arrived_at,
+            templates: Some(templates),
+            mail: copy.filter(|_| result.may_have_arrived()).map(|mail| Packed::of(&mail)),
+            relay,
+            ..unasked(this.letter.delivery, at, result)
+        });
         None
     }
 
@@ -348,33 +357,30 @@ impl Shared {
     }
 
     fn give_back(&self, delivery: Delivery) {
-        self.tell(delivery, None, None, self.clock.now(), String::new(), TryResult::Released);
+        self.tell(unasked(delivery, self.clock.now(), TryResult::Released));
     }
 
-    fn tell(
-        &self,
-        delivery: Delivery,
-        arrived_at: Option<Timestamp>,
-        templates: Option<Arc<str>>,
-        at: Timestamp,
-        relay: String,
-        result: TryResult,
-    ) {
-        let jitter = jitter_of(delivery.id, delivery.attempt);
+    fn tell(&self, tried: Tried) {
         let mut back = lock(&self.back);
-        back.tried.push(Tried {
-            delivery,
-            at,
-            relay,
-            result,
-            jitter,
-            arrived_at,
-            templates,
-        });
+        back.tried.push(tried);
         if back.tried.len() >= back.n_wanted {
             back.n_wanted = usize::MAX;
             self.came_back.notify_one();
         }
+    }
+}
+
+/// Returns the outcome of a delivery for which nobody was asked.
+fn unasked(delivery: Delivery, at: Timestamp, result: TryResult) -> Tried {
+    Tried {
+        at,
+        relay: String::new(),
+        result,
+        jitter: jitter_of(delivery.id, delivery.attempt),
+        arrived_at: None,
+        templates: None,
+        mail: None,
+        delivery,
     }
 }
 

@@ -1,11 +1,14 @@
 //! `/v1/deliveries`: mails, and what was tried with each.
 
 use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::app::kept;
 use crate::app::mails::{self, Filter, ListedMail, MessageIds, ShownMail};
 use crate::app::record::by_hand;
 use crate::http::extract::{Json, Path, Query};
@@ -20,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show))
+        .routes(routes!(show_mail))
         .routes(routes!(retry))
         .routes(routes!(cancel))
 }
@@ -101,11 +105,24 @@ async fn show(State(site): State<Site>, caller: Caller, Path(id): Path<i64>) -> 
 }
 
 async fn mail(site: &Site, caller: &Caller, id: i64) -> Result<ShownMail, Problem> {
-    let shown = mails::show(&site.store, id, &*message_ids(site)).await?;
+    let shown = mails::show(&site.store, site.now(), &site.rules(), id, &*message_ids(site)).await?;
     if caller.is_stranger_to(&shown.mail.partner_id) {
         return Err(mails::unknown(id).into());
     }
     Ok(shown)
+}
+
+/// Gives a mail byte for byte, as it was handed over.
+///
+/// Where it is kept (`mail.keep_sent`); `kept` of the delivery says so. It holds links by which its reader answers. Scope: ops.
+#[utoipa::path(get, path = "/deliveries/{id}/mail", operation_id = "getDeliveryMail", tag = "deliveries",
+    params(("id" = i64, Path, description = "The mail")),
+    responses((status = 200, description = "The mail (RFC 5322)", body = String, content_type = "message/rfc822"), Refusals))]
+async fn show_mail(State(site): State<Site>, caller: Caller, Path(id): Path<i64>) -> Result<impl IntoResponse, Problem> {
+    caller.may(&[Scope::Ops])?;
+    mail(&site, &caller, id).await?;
+    let mail = kept::mail(&site.store, site.now(), &site.rules(), id).await?;
+    Ok(([(header::CONTENT_TYPE, "message/rfc822")], mail.bytes))
 }
 
 /// What became of a mail.

@@ -192,6 +192,8 @@ pub struct Mail {
     pub locale: String,
     /// Whether mails about leads carry links to accept, decline or send on.
     pub answer_links: bool,
+    /// How long the bytes of what was handed over are kept; zero: they are not.
+    pub keep_sent: Duration,
 }
 
 /// By which way mail leaves.
@@ -242,6 +244,7 @@ impl Default for Mail {
             redirect_to: None,
             locale: "en".into(),
             answer_links: false,
+            keep_sent: Duration::ZERO,
         }
     }
 }
@@ -258,6 +261,7 @@ impl Table for Mail {
         v.key("redirect_to", &mut self.redirect_to);
         v.checked("locale", &mut self.locale, |tag| is_language(tag));
         v.key("answer_links", &mut self.answer_links);
+        v.bounded("keep_sent", &mut self.keep_sent, Duration::ZERO..=365 * DAY);
     }
 }
 

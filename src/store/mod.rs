@@ -19,6 +19,7 @@ pub mod deliveries;
 pub mod digests;
 pub mod history;
 pub mod items;
+pub mod kept;
 pub mod leads;
 pub mod links;
 pub mod meta;
@@ -57,6 +58,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         digests::ALL,
         history::ALL,
         items::ALL,
+        kept::ALL,
         leads::ALL,
         links::ALL,
         meta::ALL,

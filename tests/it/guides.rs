@@ -146,9 +146,11 @@ fn the_guide_to_templates_leads_to_words_looks_and_a_language_of_ones_own() {
     ] {
         assert!(out.contains(told), "{told} is not in\n{out}");
     }
-    assert_eq!(
-        fs::read_dir(folder.path().join("mail/new")).expect("mails").count(),
-        1,
-        "the one that was sent: {out}"
-    );
+    let mails: Vec<Vec<u8>> = fs::read_dir(folder.path().join("mail/new"))
+        .expect("mails")
+        .map(|entry| fs::read(entry.expect("a file").path()).expect("a mail"))
+        .collect();
+    assert_eq!(mails.len(), 2, "the one that was tried, and the lead's: {out}");
+    let got = fs::read(folder.path().join("got.eml")).expect("the mail that was shown");
+    assert!(mails.contains(&got), "what was shown is what went");
 }

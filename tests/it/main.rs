@@ -20,6 +20,7 @@ mod guides;
 mod health;
 mod import;
 mod intake_http;
+mod kept;
 mod kill;
 mod links;
 mod listener;

@@ -206,6 +206,7 @@ impl Sim {
             public_url: None,
             answer_links: false,
             keep_bounces: Duration::from_secs(30 * 24 * 3600),
+            keep_sent: Duration::ZERO,
             relays: Vec::new(),
         };
         let mut model = Model::default();
@@ -1168,6 +1169,7 @@ fn tried(now: Timestamp, letter: &Letter, result: TryResult, jitter: f64) -> Tri
         result,
         arrived_at: None,
         templates: None,
+        mail: None,
         jitter,
     }
 }

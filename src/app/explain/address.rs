@@ -86,7 +86,7 @@ pub struct OptOutFacts {
 }
 
 /// Tells the story of an address; `None` where nothing is known of it.
-pub(super) async fn story(tx: &mut Tx, rules: &Rules, address: &EmailAddress) -> Result<Option<AddressStory>, Error> {
+pub(super) async fn story(tx: &mut Tx, now: Timestamp, rules: &Rules, address: &EmailAddress) -> Result<Option<AddressStory>, Error> {
     let suppression = find_suppression(tx, address).await?;
     let named: BTreeSet<PartnerId> = list_of_addresses(tx, [address])
         .await?
@@ -128,7 +128,7 @@ pub(super) async fn story(tx: &mut Tx, rules: &Rules, address: &EmailAddress) ->
                 delivery_id: out.delivery_id,
             })
             .collect(),
-        deliveries: mails(tx, latest).await?.into_iter().map(|(_, mail)| mail).collect(),
+        deliveries: mails(tx, now, rules, latest).await?.into_iter().map(|(_, mail)| mail).collect(),
         decisions: decisions.into_iter().map(Decision::from).collect(),
     };
     story.verdict = story.judge();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::bounce;
-use crate::app::explain::told::{Mail, Told, tell};
+use crate::app::explain::told::{Mail, Told, deliveries_of, tell};
 use crate::app::explain::{Decision, Next, SENDER_IS_TOLD, and, decisions, when};
 use crate::app::feed::{ShownItem, as_of};
 use crate::app::known::Known;
@@ -139,8 +139,8 @@ async fn notices_about(tx: &mut Tx, lead: &Lead) -> Result<Vec<Notice>, Error> {
 /// The database cannot be read.
 pub async fn deliveries_about(tx: &mut Tx, lead: &Lead) -> Result<BTreeSet<i64>, Error> {
     let notices = notices_about(tx, lead).await?;
-    let told = tell(tx, notices, Some(&lead.id)).await?;
-    Ok(told.iter().flat_map(|told| &told.deliveries).map(|mail| mail.id).collect())
+    let deliveries = deliveries_of(tx, &notices, Some(&lead.id)).await?;
+    Ok(deliveries.iter().map(|delivery| delivery.id).collect())
 }
 
 /// What the verdict is passed on.
@@ -182,7 +182,7 @@ pub(super) async fn story(
         // A decline is the partner's notice, and the customer's mail.
         notices.retain(|notice| notice.partner_id == *partner && notice.kind != NoticeKind::Decline);
     }
-    let told = tell(tx, notices, Some(&lead.id)).await?;
+    let told = tell(tx, now, rules, notices, Some(&lead.id)).await?;
     let digest = match lead.digest_id {
         Some(id) => find_digests(tx, &[id]).await?.remove(&id),
         None => None,

@@ -148,7 +148,7 @@ pub async fn explain(
     }
     if partner.is_none() {
         if let Ok(address) = what.parse::<EmailAddress>() {
-            stories.address = address::story(&mut tx, rules, &address).await?;
+            stories.address = address::story(&mut tx, now, rules, &address).await?;
         }
         if stories.address.is_none() && stories.partner.is_none() {
             stories.rejected = rejected(&mut tx, what).await?;

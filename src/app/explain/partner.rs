@@ -279,7 +279,7 @@ pub async fn story(tx: &mut Tx, now: Timestamp, rules: &Rules, id: &PartnerId) -
         pending_notices: count_pending_of(tx, id).await?,
         parked: parked(tx, id).await?,
         leads: leads.iter().map(|lead| line(now, lead)).collect(),
-        deliveries: mails(tx, latest).await?.into_iter().map(|(_, mail)| mail).collect(),
+        deliveries: mails(tx, now, rules, latest).await?.into_iter().map(|(_, mail)| mail).collect(),
         opt_outs: opt_outs(tx, id).await?,
         suppressed: suppressed(tx, record.as_ref()).await?,
         decisions: decisions(tx, id).await?,

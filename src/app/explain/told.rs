@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::app::Rules;
+use crate::app::kept::{self, KeptMail};
 use crate::lead::LeadId;
 use crate::outbox::Kind;
 use crate::partner::{EmailAddress, PartnerId};
@@ -77,6 +79,9 @@ pub struct Mail {
     pub forwarded_by: Option<EmailAddress>,
     /// What was tried.
     pub attempts: Vec<Try>,
+    /// The mail as it was handed over, where it is kept (`mail.keep_sent`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptMail>,
 }
 
 /// An attempt.
@@ -101,18 +106,14 @@ pub struct Try {
     pub templates: Option<String>,
 }
 
-/// Reads the deliveries of notices; of gathered kinds only those that name `lead`.
+/// Tells what became of notices, with their deliveries; of gathered kinds only those that name `lead`.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn tell(tx: &mut Tx, notices: Vec<Notice>, lead: Option<&LeadId>) -> Result<Vec<Told>, Error> {
-    let ids: Vec<i64> = notices.iter().map(|notice| notice.id).collect();
-    let mut deliveries = list_of_notices(tx, &ids).await?;
-    if let Some(lead) = lead {
-        deliveries.retain(|delivery| delivery.leads.is_empty() || delivery.leads.contains(lead));
-    }
+pub async fn tell(tx: &mut Tx, now: Timestamp, rules: &Rules, notices: Vec<Notice>, lead: Option<&LeadId>) -> Result<Vec<Told>, Error> {
+    let deliveries = deliveries_of(tx, &notices, lead).await?;
     let mut by_notice: HashMap<i64, Vec<Mail>> = HashMap::new();
-    for (notice_id, mail) in mails(tx, deliveries).await? {
+    for (notice_id, mail) in mails(tx, now, rules, deliveries).await? {
         by_notice.entry(notice_id).or_default().push(mail);
     }
     Ok(notices
@@ -130,33 +131,45 @@ pub async fn tell(tx: &mut Tx, notices: Vec<Notice>, lead: Option<&LeadId>) -> R
         .collect())
 }
 
-/// Returns one mail with its attempts.
+/// Reads the deliveries of notices; of gathered kinds only those that name `lead`.
+pub(super) async fn deliveries_of(tx: &mut Tx, notices: &[Notice], lead: Option<&LeadId>) -> Result<Vec<Delivery>, Error> {
+    let ids: Vec<i64> = notices.iter().map(|notice| notice.id).collect();
+    let mut deliveries = list_of_notices(tx, &ids).await?;
+    if let Some(lead) = lead {
+        deliveries.retain(|delivery| delivery.leads.is_empty() || delivery.leads.contains(lead));
+    }
+    Ok(deliveries)
+}
+
+/// Returns one mail with its attempts, and what is kept of it.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn mail_of(tx: &mut Tx, id: i64) -> Result<Option<Mail>, Error> {
+pub async fn mail_of(tx: &mut Tx, now: Timestamp, rules: &Rules, id: i64) -> Result<Option<Mail>, Error> {
     let found = list_of_ids(tx, &[id]).await?;
-    Ok(mails(tx, found).await?.pop().map(|(_, mail)| mail))
+    Ok(mails(tx, now, rules, found).await?.pop().map(|(_, mail)| mail))
 }
 
-/// Reads the attempts of deliveries; each comes with its notice.
-pub(super) async fn mails(tx: &mut Tx, deliveries: Vec<Delivery>) -> Result<Vec<(i64, Mail)>, Error> {
+/// Reads the attempts of deliveries, and what is kept of them; each comes with its notice.
+pub(super) async fn mails(tx: &mut Tx, now: Timestamp, rules: &Rules, deliveries: Vec<Delivery>) -> Result<Vec<(i64, Mail)>, Error> {
     let ids: Vec<i64> = deliveries.iter().map(|delivery| delivery.id).collect();
     let mut tries: HashMap<i64, Vec<Try>> = HashMap::new();
     for attempt in list_attempts(tx, &ids).await? {
         tries.entry(attempt.delivery_id).or_default().push(Try::from(attempt));
     }
+    let kept: HashMap<i64, KeptMail> = kept::of_deliveries(tx, now, rules, &ids).await?.into_iter().collect();
     Ok(deliveries
         .into_iter()
         .map(|delivery| {
             let tries = tries.remove(&delivery.id).unwrap_or_default();
-            (delivery.notice_id, Mail::new(delivery, tries))
+            let kept = kept.get(&delivery.id).copied();
+            (delivery.notice_id, Mail::new(delivery, tries, kept))
         })
         .collect())
 }
 
 impl Mail {
-    fn new(delivery: Delivery, attempts: Vec<Try>) -> Self {
+    fn new(delivery: Delivery, attempts: Vec<Try>, kept: Option<KeptMail>) -> Self {
         let next = delivery.next_at();
         Self {
             id: delivery.id,
@@ -174,6 +187,7 @@ impl Mail {
             is_repeat: delivery.is_repeat,
             forwarded_by: delivery.forwarded_by,
             attempts,
+            kept,
         }
     }
 }

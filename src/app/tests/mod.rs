@@ -8,6 +8,7 @@ mod deliveries;
 mod digest;
 mod feed;
 mod intake;
+mod kept;
 mod laws;
 mod links;
 mod lists;

@@ -127,11 +127,15 @@ pub struct DeliveriesList {
 #[command(about = "Shows a mail: whom it is for, why, and every attempt to hand it over")]
 #[command(after_help = "\
 Examples:
-  posthorn deliveries show 42")]
+  posthorn deliveries show 42
+  posthorn deliveries show 42 --mail > 42.eml    What exactly they got.")]
 pub struct DeliveriesShow {
     /// The mail, as `deliveries list` names it
     #[arg(value_name = "ID", value_parser = other_id)]
     pub id: String,
+    /// Write the mail itself, byte for byte as it was handed over (mail.keep_sent)
+    #[arg(long)]
+    pub mail: bool,
 }
 
 /// `deliveries retry`: tries mails again.

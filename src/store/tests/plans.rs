@@ -28,6 +28,7 @@ const BIG: &[&str] = &[
     "opt_out",
     "known_resource",
     "bounce",
+    "kept_mail",
 ];
 
 /// Statements that may read a whole table, and why.
@@ -66,6 +67,7 @@ const IN_ORDER: &[&str] = &[
     "bounces.list",
     "bounces.list_state",
     "bounces.candidates",
+    "kept.forget",
     "resources.claim",
     "resources.forget",
     "history.of_lead",
@@ -115,6 +117,7 @@ fn seed(n: u32, m: u32) -> String {
            case when i > {open} then 'known' else 'fetched' end, case when i > {open} then i * 1000 end, 0 from n;
          {n_rows} insert into bounce (received_at, source, identity, sort, state, said, reason)
          select i * 1000, 'http', '' || i, 'report', case when i > {open} then 'unmatched' else 'matched' end, '550 5.1.1', '{filler}' from n;
+         {n_rows} insert into kept_mail (delivery_id, kept_at, n_bytes, mail) select i, i * 1000, 9000, '' from n;
          {n_few} insert into partner (id, record, updated_at) select 'partner-' || i, '{{}}', 0 from n;
          {n_few} insert into partner_address (partner_id, address) select 'partner-' || i, 'user-' || i || '@contoso.example' from n;
          {n_few} insert into partner_state (partner_id, day_count) select 'partner-' || i, 0 from n;

@@ -145,7 +145,11 @@ async fn describe_sqlite(store: &Store) -> Schema {
         for column in read(store, &columns).await {
             let is_key = column[3] != "0";
             // `integer primary key` is the row id: a bigint that is never null, whatever the pragma says.
-            let kind = if column[1] == "integer" { "bigint" } else { &column[1] };
+            let kind = match column[1].as_str() {
+                "integer" => "bigint",
+                "blob" => "bytea",
+                other => other,
+            };
             let null = if is_key || column[2] == "1" { "not null" } else { "null" };
             schema.insert(format!("column {name}.{} {kind} {null}", column[0]));
             if is_key {

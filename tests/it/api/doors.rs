@@ -37,6 +37,7 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("POST", "/v1/digests/run", "o"),
     ("GET", "/v1/deliveries", "or"),
     ("GET", "/v1/deliveries/1", "or"),
+    ("GET", "/v1/deliveries/1/mail", "o"),
     ("POST", "/v1/deliveries/1/retry", "o"),
     ("POST", "/v1/deliveries/1/cancel", "o"),
     ("GET", "/v1/suppressions", "or"),

@@ -221,6 +221,7 @@ impl Inside {
             jitter: 0.5,
             arrived_at: None,
             templates: None,
+            mail: None,
         }];
         let recorded = record(&self.store, self.now, &self.rules, self.worker, &tried);
         assert_eq!(self.runtime.block_on(recorded).expect("it is recorded").n_recorded, 1);
