@@ -165,6 +165,38 @@ fn a_programmes_mail_is_previewed_and_its_folder_replaces_single_files() {
     let refused = posthorn.refused(2, &["template", "preview", "lead", "--programme", "silver"]);
     assert!(refused.contains("\"silver\" is not one of the programmes gold"), "{refused}");
 
+    let listed = posthorn.ok(&["template", "list", "--programme", "gold"]);
+    let own = format!("lead\ten\tlead.subject\t{}", folder.join("lead.subject").display());
+    assert!(listed.contains(&own), "{own} is not in {listed}");
+    assert!(!posthorn.ok(&["template", "list"]).contains(&own));
+    let diff = posthorn.ok(&["template", "diff", "lead", "--programme", "gold"]);
+    assert!(
+        diff.contains("-Subject: New lead: Customer L1 – Deal L1\n+Subject: Gold: Customer L1\n") && !diff.contains("Gold & Sons"),
+        "what is configured is the same on both sides: {diff}"
+    );
+    let new = posthorn.folder().join("new-gold");
+    std::fs::create_dir_all(new.join("en")).expect("a folder can be made");
+    std::fs::write(new.join("en/lead.subject"), "Golden: {{ lead.customer }}").expect("a file can be written");
+    let general = posthorn.folder().join("general");
+    std::fs::create_dir_all(general.join("en")).expect("a folder can be made");
+    std::fs::write(general.join("en/lead.txt"), "Ahoy\n").expect("a file can be written");
+    posthorn.setting("templates.dir", &general.display().to_string());
+    let (new, old) = (new.display().to_string(), gold.display().to_string());
+    let diff = posthorn.ok(&["template", "diff", "lead", "--programme", "gold", "--dir", &new, "--against", &old]);
+    assert_eq!(
+        diff,
+        "--- lead L1, before\n+++ lead L1, after\n@@ -1,3 +1,3 @@\n-Subject: Gold: Customer L1\n+Subject: Golden: Customer L1\n \n Ahoy\n",
+        "both above the general folder"
+    );
+    posthorn.without_setting("templates.dir");
+    for command in [
+        &["template", "list", "--programme", "silver"][..],
+        &["template", "diff", "lead", "--programme", "silver"],
+    ] {
+        let refused = posthorn.refused(2, command);
+        assert!(refused.contains("\"silver\" is not one of the programmes gold"), "{refused}");
+    }
+
     std::fs::write(folder.join("lead.subject"), "{{ lead.custmer }}").expect("a file can be written");
     let refused = posthorn.run(&["template", "check", "--leads", "0"]);
     assert!(

@@ -27,9 +27,13 @@ pub enum Template {
 #[command(after_help = "\
 Examples:
   posthorn template list
-  posthorn template list --dir my-templates")]
+  posthorn template list --dir my-templates
+  posthorn template list --programme gold")]
 pub struct TemplateList {
-    /// The folder of templates; templates.dir where it is not said
+    /// The programme whose mails they are; as without one where it is not said
+    #[arg(long, value_name = "NAME")]
+    pub programme: Option<String>,
+    /// The folder of templates; templates.dir, or that of the programme, where it is not said
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
@@ -151,6 +155,7 @@ impl Which {
 Examples:
   posthorn template diff lead --against built-in
   posthorn template diff digest --dir new-templates --against my-templates
+  posthorn template diff lead --programme gold --dir new-gold --against gold
   posthorn template diff lead --against built-in --leads 100 --html")]
 pub struct TemplateDiff {
     /// lead, digest, reminder, expiry or decline
@@ -159,9 +164,12 @@ pub struct TemplateDiff {
     /// The templates before: a folder, or built-in
     #[arg(long, value_name = "DIR", default_value = "built-in")]
     pub against: String,
-    /// The templates after; templates.dir where it is not said
+    /// The templates after; templates.dir, or that of the programme, where it is not said
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// The programme whose mails they are; both folders are then of its own
+    #[arg(long, value_name = "NAME")]
+    pub programme: Option<String>,
     /// How many leads to look at
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub leads: u32,

@@ -1,7 +1,5 @@
 //! Shows what a changed set of templates would alter in real mails.
 
-use std::path::Path;
-
 use serde::Serialize;
 use similar::TextDiff;
 
@@ -39,12 +37,15 @@ struct Changed {
 
 /// `template diff`
 pub(crate) async fn diff(args: &TemplateDiff, ctx: &Context) -> Result<Exit, Failure> {
-    let ours = settings(&args.dir, None, ctx)?;
-    let against = (args.against != "built-in").then(|| Path::new(&args.against));
+    let programme = args.programme.as_deref();
+    let ours = settings(&args.dir, programme, ctx)?;
     // Words and looks are compared, not what is configured: that is the same on both sides.
-    let before = Look {
-        branding: ours.templates.branding.clone(),
-        ..Look::from(against)
+    let before = match args.against.as_str() {
+        "built-in" => Look {
+            branding: ours.templates.branding.clone(),
+            ..Look::default()
+        },
+        folder => Look::from(&settings(&Some(folder.into()), programme, ctx)?.templates),
     };
     let (before, after) = (Set::load(before)?, Set::load(&ours.templates)?);
     let composer = real::composer(&ours, after)?;
@@ -93,7 +94,12 @@ async fn mails(args: &TemplateDiff, composer: &Composer, ctx: &Context) -> Resul
         let language = preview::language(set, wanted.unwrap_or(&ctx.settings().mail.locale), ctx);
         let all = set.samples(args.kind, &language).into_iter();
         return Ok(all
-            .map(|sample| (format!("sample {}", sample.name), language.clone(), sample.view))
+            .map(|mut sample| {
+                if args.programme.is_some() {
+                    sample.view.portal = composer.portal();
+                }
+                (format!("sample {}", sample.name), language.clone(), sample.view)
+            })
             .collect());
     }
     Ok(letters

@@ -37,11 +37,6 @@ fn settings(dir: &Option<PathBuf>, programme: Option<&str>, ctx: &Context) -> Re
     Ok(settings)
 }
 
-/// Loads what mails are written from, without a programme.
-fn set(dir: &Option<PathBuf>, ctx: &Context) -> Result<Set, Failure> {
-    Ok(Set::load(&settings(dir, None, ctx)?.templates)?)
-}
-
 /// A part of a mail and where it comes from.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +50,7 @@ struct Listed {
 
 /// `template list`
 pub(crate) fn list(args: &TemplateList, ctx: &Context) -> Result<Exit, Failure> {
-    let set = set(&args.dir, ctx)?;
+    let set = Set::load(&settings(&args.dir, args.programme.as_deref(), ctx)?.templates)?;
     let mut listed = Vec::new();
     for kind in Kind::ALL {
         for language in set.languages() {
