@@ -106,3 +106,68 @@ impl BrandView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use similar::TextDiff;
+
+    use super::*;
+    use crate::outbox::Kind;
+    use crate::settings::Colour;
+    use crate::template::Page;
+    use crate::template::load::built_in;
+    use crate::template::sample::sample;
+
+    /// A look with everything set.
+    fn gold() -> Branding {
+        Branding {
+            logo: Some("https://gold.example/logo.png".to_owned()),
+            logo_alt: Some("Gold & Sons".to_owned()),
+            logo_width: Some(120),
+            accent: Some(Colour::rgb(0x7a, 0x5a, 0x00)),
+            accent_text: Some(Colour::rgb(0xff, 0xfd, 0xf5)),
+            accent_dark: Some(Colour::rgb(0x8a, 0x66, 0x00)),
+            link: Some(Colour::rgb(0x6b, 0x4f, 0x00)),
+            link_dark: Some(Colour::rgb(0xf0, 0xc8, 0x5a)),
+            background: Some(Colour::rgb(0xf7, 0xf3, 0xea)),
+            background_dark: Some(Colour::rgb(0x17, 0x14, 0x0c)),
+            footer: [("en", "Gold & Sons <Ltd>\nLondon"), ("de", "Gold & Söhne, Wien")]
+                .map(|(language, text)| (language.to_owned(), text.to_owned()))
+                .into(),
+        }
+    }
+
+    fn difference(before: &str, after: &str) -> String {
+        TextDiff::from_lines(before, after).unified_diff().context_radius(0).to_string()
+    }
+
+    /// As [`difference`], an element a line.
+    fn html_difference(before: &str, after: &str) -> String {
+        let broken = |html: &str| html.replace('<', "\n<").replace("\n\n", "\n");
+        difference(&broken(before), &broken(after))
+    }
+
+    /// What branding changes, and that it changes nothing else; reviewed as prose.
+    #[test]
+    fn a_branded_mail_and_its_pages_differ_from_others_in_their_look_alone() {
+        let look = Look {
+            branding: gold(),
+            ..Look::default()
+        };
+        let (plain, branded) = (built_in(), Set::load(look).expect("a look makes no template wrong"));
+        for language in ["en", "de", "ar"] {
+            let view = sample(Kind::Lead, language);
+            let [before, after] = [plain, &branded].map(|set| set.render(Kind::Lead, language, &view).expect("it renders"));
+            assert_eq!(before.subject, after.subject);
+            let (text, html) = (difference(&before.text, &after.text), html_difference(&before.html, &after.html));
+            let shown = format!("{text}\n=====\n\n{html}");
+            insta::assert_snapshot!(format!("{language}-lead"), shown);
+        }
+        for page in Page::ALL {
+            let view = page.samples(plain.formats("de")).swap_remove(0);
+            let [before, after] = [plain, &branded].map(|set| set.render_page(page, &["de"], &view).expect("it renders").html);
+            let name = page.file().trim_end_matches(".page.html");
+            insta::assert_snapshot!(format!("page-{name}"), html_difference(&before, &after));
+        }
+    }
+}

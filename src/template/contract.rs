@@ -96,7 +96,7 @@ const BRAND: &[Variable] = &[
     always("link_dark", Text, "the colour of links in dark mode"),
     always("background", Text, "the colour around the card"),
     always("background_dark", Text, "the colour around the card in dark mode"),
-    maybe("footer", Lines, "what stands at the end of each mail"),
+    maybe("footer", Lines, "what stands at the end of each mail and page"),
 ];
 
 const RECIPIENT: &[Variable] = &[

@@ -68,7 +68,8 @@ pub(crate) fn convert(pieces: &[Piece]) -> Result<Vec<Piece>, Error> {
         .element
         .render(&options)
         .map_err(|error| Error::at(&tokens.place_of(0), format!("MJML cannot be converted: {error}")))?;
-    tokens.put_back(&html)
+    // HTML knows numbers there; the style beside it says the same.
+    tokens.put_back(&html.replace(" height=\"auto\"", ""))
 }
 
 struct Tokens<'a> {

@@ -4,7 +4,7 @@ use posthorn::clock::wall_now;
 
 use crate::support::database::number;
 use crate::support::posthorn::{Mail, Posthorn, both};
-use crate::support::records::{lead, partner};
+use crate::support::records::{Partner, lead, partner};
 use crate::support::web::{Answer, Web, listening};
 
 const BASE: &str = "https://mail.portal.example";
@@ -12,10 +12,15 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 
 /// Sets up the public pages, and mails one lead of `contoso`, `L1`, to its admin.
 fn mailed(posthorn: &Posthorn) -> Mail {
+    mailed_to(posthorn, partner("contoso").locale("de-AT"))
+}
+
+/// As [`mailed`], to this partner.
+fn mailed_to(posthorn: &Posthorn, partner: Partner) -> Mail {
     posthorn
         .setting("http.public_listen", "127.0.0.1:0")
         .setting("http.public_url", &format!("{BASE}/"));
-    posthorn.partner_records([partner("contoso").locale("de-AT")]);
+    posthorn.partner_records([partner]);
     let now = wall_now().to_string();
     posthorn
         .leads([lead("L1")
@@ -175,6 +180,56 @@ fn one_click_unsubscribes_and_a_scanner_does_not() {
         let story = explained(posthorn, "admin@contoso.example");
         assert!(story.contains("unsubscribed"), "{story}");
     });
+}
+
+/// A partner of a programme sees its look and comes to its portal; whoever has a link of nobody's sees no programme's.
+#[test]
+fn the_pages_of_a_programme_bear_its_look_and_lead_to_its_portal() {
+    let posthorn = Posthorn::sqlite();
+    posthorn
+        .setting("mail.answer_links", "true")
+        .setting("templates.branding.background", "#eaf3f7")
+        .setting("templates.branding.footer", "{ en = \"Portal Inc\" }")
+        .setting("programmes.gold.name", "Gold Circle")
+        .setting("programmes.gold.portal_url", "https://gold.example")
+        .setting("programmes.gold.lead_url", "https://gold.example/leads/{id}")
+        .setting("programmes.gold.branding.accent", "#7a5a00")
+        .setting("programmes.gold.branding.logo", "https://gold.example/logo.png")
+        .setting("programmes.gold.branding.background_dark", "#17140c")
+        .setting(
+            "programmes.gold.branding.footer",
+            "{ en = \"Gold & Sons <Ltd>\\nLondon\", de = \"Gold & Söhne, Wien\" }",
+        );
+    let mail = mailed_to(&posthorn, partner("contoso").locale("de-AT").with("programme", "gold"));
+    let (unsubscribe, accept) = (unsubscribe_link(&mail), links(&mail, "/a/").remove(0));
+    let public = Public::start(&posthorn);
+    for link in [&unsubscribe, &accept] {
+        let page = public.get(link).expect(200);
+        is_well_mannered(&page);
+        for part in [
+            "<header><a href=\"https://gold.example\">Gold Circle</a></header>",
+            "--go: #7a5a00;",
+            "--bg: #eaf3f7;",
+            "--bg: #17140c;",
+            "<p class=\"imprint\">Gold &amp; Söhne, Wien</p>",
+        ] {
+            assert!(page.text.contains(part), "{part}: {}", page.text);
+        }
+        for other in ["portal.example", "Portal Inc", "#1f5fbf", "<img"] {
+            assert!(!page.text.contains(other), "{other}: {}", page.text);
+        }
+    }
+    let accepted = public.post(&accept, "do=accept&read=yes").expect(200).text;
+    assert!(accepted.contains("<a href=\"https://gold.example/leads/L1\">"), "{accepted}");
+    let nowhere = public.get(&format!("{BASE}/u/x")).expect(404).text;
+    assert!(
+        nowhere.contains("--bg: #eaf3f7;") && nowhere.contains("--go: #1f5fbf;"),
+        "{nowhere}"
+    );
+    for whose in ["Gold", "gold", "Portal Inc", "portal.example"] {
+        assert!(!nowhere.contains(whose), "{whose}: {nowhere}");
+    }
+    public.web.stop();
 }
 
 /// R-OPTOUT: RFC 8058 lets a mail program send its one click as multipart/form-data.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use posthorn::outbox::Kind;
-use posthorn::template::Set;
+use posthorn::template::{Set, Specimen};
 
 use crate::support::posthorn::Posthorn;
 
@@ -30,6 +30,17 @@ fn every_mail_and_page_is_fit_to_be_seen_on_phone_and_desktop_light_and_dark() {
     for specimen in set.specimens().expect("samples render") {
         fs::write(folder.path().join(specimen.name + ".html"), specimen.html).expect("a file can be written");
     }
+    for Specimen { name, html } in branded().specimens().expect("samples render") {
+        let parts: Vec<&str> = name.split('.').collect();
+        let [what, kind, language, state] = parts[..] else {
+            panic!("{name}")
+        };
+        // The elements are those of the others; what differs is logo, colours and footer.
+        if let ("lead", "en" | "ar", "full") | ("answer", "de", "ask-accept") = (kind, language, state) {
+            let name = format!("{what}.{kind}-branded.{language}.{state}.html");
+            fs::write(folder.path().join(name), html).expect("a file can be written");
+        }
+    }
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
     let _ = fs::remove_dir_all(&pictures);
     fs::create_dir_all(&pictures).expect("a folder for pictures");
@@ -37,6 +48,32 @@ fn every_mail_and_page_is_fit_to_be_seen_on_phone_and_desktop_light_and_dark() {
     let (faults, notes) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{faults}\n{notes}");
     eprintln!("{notes}pictures: {}", pictures.join("index.html").display());
+}
+
+/// Returns the built-in templates in the look of a programme.
+fn branded() -> Set {
+    let posthorn = Posthorn::sqlite();
+    posthorn
+        .setting("programmes.gold.branding.logo", "https://gold.example/logo.png")
+        .setting("programmes.gold.branding.accent", "#7a5a00")
+        .setting("programmes.gold.branding.accent_dark", "#8a6600")
+        .setting("programmes.gold.branding.link", "#6b4f00")
+        .setting("programmes.gold.branding.link_dark", "#f0c85a")
+        .setting("programmes.gold.branding.background", "#f7f3ea")
+        .setting("programmes.gold.branding.background_dark", "#17140c")
+        .setting(
+            "programmes.gold.branding.footer",
+            "{ en = \"Gold & Sons <Ltd>, 1 Main Street\\nLondon (UK)\", de = \"Gold & Söhne, Wien\" }",
+        );
+    assert_eq!(
+        posthorn.run(&["config", "check"]).stdout.matches("hard to read").count(),
+        0,
+        "a look that is seen to be fit is one without notes"
+    );
+    let config = posthorn.folder().join("posthorn.toml");
+    let loaded = posthorn::settings::load(Some(&config)).expect("settings");
+    let gold = loaded.settings.of_programme("gold");
+    Set::load(&gold.templates).expect("a look makes no template wrong")
 }
 
 /// SpamAssassin's local rules; those of the network judge the sender's host.

@@ -28,6 +28,11 @@ const RIGHT_TO_LEFT = ["ar", "fa", "he", "ur"];
 // Apple's and Android's guides and WCAG 2.5.5 agree on 44.
 const TAP = 44;
 
+// What the branded mails have at their head.
+const LOGO = "https://gold.example/logo.png";
+const LOGO_PICTURE =
+  '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="80"><rect width="320" height="80" rx="12" fill="#7a5a00"/><circle cx="40" cy="40" r="22" fill="#f0c85a"/><text x="80" y="53" font-family="sans-serif" font-size="38" font-weight="700" fill="#fffdf5">Gold Circle</text></svg>';
+
 // What is not asked of a mail, and why. Everything else of html-validate's recommended rules is.
 const MAIL_RULES = {
   // Mail programs drop <style>, so what must be there is said at the element; MJML does so.
@@ -188,9 +193,11 @@ try {
   });
   const page = browser.pages()[0] ?? (await browser.newPage());
   page.setDefaultTimeout(60_000);
-  // Nothing that is built in loads anything, which would tell a stranger that it was opened.
+  // Nothing that is built in loads anything, which would tell a stranger that it was opened; the logo is the operator's.
+  await page.route(LOGO, (route) => route.fulfill({ contentType: "image/svg+xml", body: LOGO_PICTURE }));
   page.on("request", (request) => {
-    if (!request.url().startsWith("file:")) fault("all", `${request.url()} is loaded`);
+    const url = request.url();
+    if (!url.startsWith("file:") && !(url === LOGO && page.url().includes("-branded."))) fault("all", `${url} is loaded`);
   });
   const colours = new Map();
   for (const scheme of SCHEMES) {
