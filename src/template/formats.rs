@@ -8,20 +8,24 @@
 //! amount = "{amount}\u00A0{currency}"
 //! [currencies]
 //! EUR = "€"
+//! [zones]
+//! "Central European Time" = "Mitteleuropäische Zeit"
 //! ```
 //!
 //! In: the files of a language and of those above it. Out: [`Formats`]. The built-in files are Unicode CLDR's, written by
 //! `tests/data/cldr.mjs`. The data is in the folder rather than in a crate, so that a language is a folder that anybody can add; the crates that
-//! carry all of CLDR would take longer to compile than the rest of this room.
+//! carry all of CLDR would take longer to compile than the rest of this room. Which zones have a name in common is the same for all languages:
+//! `zones.tsv`, by the same program.
 //!
 //! **Invariants:** an instant is cut to the minute, so that a deadline is never shown later than it is. What stands in a right-to-left
-//! language and is not written in it, the zone's name, is isolated.
+//! language and is not written in it, a zone's name by IANA, is isolated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 use chrono::{Datelike, Timelike};
+use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::Number;
 
@@ -49,7 +53,28 @@ pub(crate) struct Table {
     group_from: Option<usize>,
     amount: Option<String>,
     currencies: Option<BTreeMap<String, String>>,
+    zones: Option<BTreeMap<String, String>>,
 }
+
+/// What the times of zones are called in English, and which zones have which of these names.
+struct ZoneNames {
+    english: Vec<&'static str>,
+    of_zones: HashMap<Tz, usize>,
+}
+
+static ZONE_NAMES: LazyLock<ZoneNames> = LazyLock::new(|| {
+    let mut names = ZoneNames {
+        english: Vec::new(),
+        of_zones: HashMap::new(),
+    };
+    for (name, zones) in include_str!("zones.tsv").lines().filter_map(|line| line.split_once('\t')) {
+        // A newer list of zones may have some that this program does not know.
+        let known = zones.split(' ').filter_map(|zone| zone.parse().ok());
+        names.of_zones.extend(known.map(|zone: Tz| (zone, names.english.len())));
+        names.english.push(name);
+    }
+    names
+});
 
 /// What an instant's pattern may name.
 const INSTANT: [&str; 10] = [
@@ -75,6 +100,12 @@ pub(crate) fn read(file: &Arc<str>, text: &str) -> Result<Table, Error> {
             let start = line.map(|line| line.len() + 1).sum::<usize>().min(text.len());
             return Err(Error::at(&at(start), found));
         }
+    }
+    let mut zones = table.zones.iter().flatten().map(|(name, _)| name.as_str());
+    if let Some(unknown) = zones.find(|name| !ZONE_NAMES.english.contains(name)) {
+        let start = text.find(&format!("\"{unknown}\"")).unwrap_or(0);
+        let known = hint(unknown, ZONE_NAMES.english.iter().copied());
+        return Err(Error::at(&at(start), format!("\"{unknown}\" is no zone's name in English{known}")));
     }
     if table.digits.as_deref().is_some_and(|digits| digits.chars().count() != 10) {
         return Err(Error::at(&at(0), "\"digits\" has not ten characters, from 0 to 9".to_owned()));
@@ -129,6 +160,8 @@ pub struct Formats {
     group_from: usize,
     amount: Vec<Part>,
     currencies: BTreeMap<String, String>,
+    /// In the order of [`ZONE_NAMES`]; empty where the language has none.
+    zones: Vec<Option<String>>,
     is_right_to_left: bool,
     /// What the language itself does not say.
     gaps: Vec<&'static str>,
@@ -165,6 +198,10 @@ impl Formats {
             group_from: with_number.and_then(|table| table.group_from).unwrap_or(4),
             amount: parts(&first!(tables, own, gaps, amount)),
             currencies: first!(tables, own, gaps, currencies),
+            zones: with_instant
+                .and_then(|table| table.zones.as_ref())
+                .map(in_order)
+                .unwrap_or_default(),
             is_right_to_left,
             gaps,
         }
@@ -194,6 +231,11 @@ impl Formats {
         self.gaps.iter().copied()
     }
 
+    /// Returns what readers call the time of a zone, where the language has a name for it.
+    fn zone_name(&self, zone: Zone) -> Option<&str> {
+        self.zones.get(*ZONE_NAMES.of_zones.get(&zone.0)?)?.as_deref()
+    }
+
     /// Returns an instant to the minute (cut, so that a deadline is never shown later than it is), in `zone`, which it names.
     pub fn instant(&self, at: Timestamp, zone: Zone) -> String {
         let local = at.to_utc().with_timezone(&zone.0);
@@ -212,8 +254,11 @@ impl Formats {
                 "weekday" => text.write_str(&self.weekdays[local.weekday().num_days_from_monday() as usize]),
                 "month" => text.write_str(&self.months[local.month0() as usize]),
                 "period" => text.write_str(&self.periods[usize::from(local.hour12().0)]),
-                "zone" if self.is_right_to_left => write!(text, "\u{2066}{}\u{2069}", zone.0.name()),
-                "zone" => text.write_str(zone.0.name()),
+                "zone" => match self.zone_name(zone) {
+                    Some(name) => text.write_str(name),
+                    None if self.is_right_to_left => write!(text, "\u{2066}{}\u{2069}", zone.0.name()),
+                    None => text.write_str(zone.0.name()),
+                },
                 "day" => write!(text, "{}", local.day()),
                 "year" => write!(text, "{}", local.year()),
                 "hour" => write!(text, "{}", local.hour()),
@@ -295,6 +340,11 @@ impl Formats {
     }
 }
 
+/// Returns a language's names of zones in the order of [`ZONE_NAMES`].
+fn in_order(zones: &BTreeMap<String, String>) -> Vec<Option<String>> {
+    ZONE_NAMES.english.iter().map(|name| zones.get(*name).cloned()).collect()
+}
+
 /// Returns the digits of a value, rounded half away from zero to `n_minor` digits behind the point, and none there where it is whole.
 fn rounded(value: &Number, n_minor: usize) -> (String, String) {
     let mut text = value.to_string();
@@ -358,6 +408,11 @@ mod tests {
     #[test]
     fn instants_counts_and_amounts_are_written_as_cldr_has_them() {
         let mut n_compared = 0;
+        let named = |formats: &Formats, language: &str, zone: Zone| match formats.zone_name(zone) {
+            Some(name) => name.to_owned(),
+            None if language == "ar" => format!("\u{2066}{}\u{2069}", zone.0.name()),
+            None => zone.0.name().to_owned(),
+        };
         for row in csv::Reader::from_reader(EXAMPLES.as_bytes()).records() {
             let row = row.unwrap();
             let [language, what, value, with, expected] = [0, 1, 2, 3, 4].map(|n| &row[n]);
@@ -368,12 +423,12 @@ mod tests {
             let (written, expected) = match what {
                 "instant" => {
                     let zone = Zone(with.parse().unwrap());
-                    let named = if language == "ar" {
-                        format!("\u{2066}{with}\u{2069}")
-                    } else {
-                        with.to_owned()
-                    };
+                    let named = named(formats, language, zone);
                     (formats.instant(value.parse().unwrap(), zone), format!("{expected} ({named})"))
+                }
+                "zone" => {
+                    let zone = Zone(with.parse().unwrap());
+                    (formats.zone_name(zone).unwrap_or_default().to_owned(), expected.to_owned())
                 }
                 "count" => (formats.count(value.parse().unwrap()), expected.to_owned()),
                 _ => (formats.amount(&value.parse().unwrap(), with), expected.to_owned()),
@@ -382,6 +437,49 @@ mod tests {
             n_compared += 1;
         }
         assert!(n_compared > 200, "{n_compared}");
+    }
+
+    /// The deadline is the reader's: he is told in his words which clock it is by, and never in those of another language.
+    #[test]
+    fn a_zone_without_a_name_in_the_language_is_written_as_iana_does() {
+        let at = "2026-03-02T16:05:00Z".parse().unwrap();
+        let zone = |name: &str| Zone(name.parse().unwrap());
+        let own = formats("instant = \"{hour24}:{minute} ({zone})\"\n[zones]\n\"Central European Time\" = \"Midden-Europese tijd\"\n");
+        for (formats, name, expected) in [
+            (&own, "Europe/Berlin", "17:05 (Midden-Europese tijd)"),
+            (&own, "America/New_York", "11:05 (America/New_York)"),
+            (
+                &formats("decimal = \".\""),
+                "Europe/Berlin",
+                "Mon, 2 March 2026 at 17:05 (Central European Time)",
+            ),
+            (
+                &formats("instant = \"{hour24}:{minute} ({zone})\""),
+                "Europe/Berlin",
+                "17:05 (Europe/Berlin)",
+            ),
+        ] {
+            assert_eq!(formats.instant(at, zone(name)), expected, "{name}");
+        }
+        let unknown = read(
+            &"formats.toml".into(),
+            "decimal = \",\"\n[zones]\n\"Central European Tim\" = \"x\"\n",
+        )
+        .unwrap_err();
+        assert_eq!(
+            unknown.to_string(),
+            "formats.toml:3:1: \"Central European Tim\" is no zone's name in English; did you mean \"Central European Time\"?"
+        );
+    }
+
+    /// Every name that is a zone's has its word in each language that is built in.
+    #[test]
+    fn each_built_in_language_names_the_same_zones() {
+        assert!(ZONE_NAMES.of_zones.len() > 400, "{}", ZONE_NAMES.of_zones.len());
+        for language in built_in().languages() {
+            let zones = &built_in().formats(language).zones;
+            assert_eq!(zones.iter().flatten().count(), ZONE_NAMES.english.len(), "{language}");
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 // Writes how a language writes dates, numbers and amounts, by Unicode CLDR as Node.js has it (`Intl`), and what it makes of examples.
 //
 //   node tests/data/cldr.mjs formats de > templates/de/formats.toml      the data of a language (any BCP 47 tag)
+//   node tests/data/cldr.mjs zones > src/template/zones.tsv              which zones have a name in common
 //   node tests/data/cldr.mjs examples > tests/data/cldr.csv              what src/template/formats.rs is tested against
 //
 // English is taken as it is written in Britain: day before month, 24 hours, which readers anywhere can tell apart.
+import { readFileSync } from "node:fs";
+
 const languages = ["en", "de", "fr", "es", "ar"];
 const tag = (language) => (language === "en" ? "en-GB" : language);
 // 09:07 or 9:07, as the language's short time has it.
@@ -17,6 +20,34 @@ const dateFormat = (language, zone) =>
   });
 const amountFormat = (language, currency) =>
   new Intl.NumberFormat(tag(language), { style: "currency", currency, trailingZeroDisplay: "stripIfInteger" });
+const longGeneric = (language, zone, at) =>
+  new Intl.DateTimeFormat(tag(language), { timeZone: zone, timeZoneName: "longGeneric" }).formatToParts(at).find((part) => part.type === "timeZoneName").value;
+// "Central European Time": what readers of a zone call it, summer and winter alike. "" where its only name is its distance from Greenwich, or
+// that of a place in a frame, which French shows ("heure : Royaume-Uni"): IANA's own says as much.
+const zoneName = (language, zone, at = new Date(Date.UTC(2026, 0, 15))) => {
+  const isFramed = longGeneric("fr", zone, at).startsWith("heure : ");
+  const name = longGeneric(language, zone, at);
+  return isFramed || /\d/.test(name) ? "" : name;
+};
+// All names of zones, the old ones too: what tzdata lists, as far as Node.js knows it.
+const zones = () => {
+  const lines = readFileSync("/usr/share/zoneinfo/tzdata.zi", "utf8").split("\n").map((line) => line.split(" "));
+  const names = lines.flatMap(([kind, one, other]) => (kind === "Z" ? [one] : kind === "L" ? [other] : []));
+  return [...new Set(names)].sort().filter((zone) => {
+    try { return zoneName("en", zone) !== ""; } catch { return false; }
+  });
+};
+/** By English name; a zone which another language tells apart from those of the same English name is left out. */
+function named() {
+  const found = new Map();
+  for (const zone of zones()) {
+    const name = zoneName("en", zone);
+    const [first] = found.get(name) ?? [zone];
+    if (languages.some((language) => zoneName(language, first) !== zoneName(language, zone))) continue;
+    found.set(name, [...(found.get(name) ?? []), zone]);
+  }
+  return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
 // Invisible characters are written as escapes, so that they are seen.
 const quoted = (text) => '"' + text.replace(/["\\]/g, "\\$&").replace(/[\p{Cf}\u00a0\u202f\u2009]/gu,
   (c) => "\\u" + c.codePointAt(0).toString(16).padStart(4, "0").toUpperCase()) + '"';
@@ -63,6 +94,10 @@ function formats(language) {
     "# Other currencies are written with their code.",
     "[currencies]",
     ...symbols.map(([code, symbol]) => `${code} = ${quoted(symbol)}`),
+    "",
+    "# Zones, by their names in English; one that is not here is written as IANA does (Europe/Berlin).",
+    "[zones]",
+    ...[...named()].map(([name, [zone]]) => `${quoted(name)} = ${quoted(zoneName(language, zone))}`),
   );
   return lines.join("\n") + "\n";
 }
@@ -82,6 +117,10 @@ function examples() {
   for (const language of languages) {
     for (const [at, zone] of instants) rows.push([language, "instant", at, zone, dateFormat(language, zone).format(new Date(at))]);
     for (const [n, currency] of amounts) rows.push([language, "amount", n, currency, amountFormat(language, currency).format(Number(n))]);
+    for (const zone of ["Europe/Berlin", "Europe/London", "Asia/Kolkata", "Asia/Calcutta", "America/New_York", "US/Eastern", "America/Sao_Paulo",
+      "Africa/Algiers", "Europe/Kaliningrad", "Asia/Almaty", "Australia/Eucla", "Pacific/Auckland", "Africa/Casablanca", "Europe/Kyiv", "UTC", "Etc/GMT+5"]) {
+      for (const at of ["2026-01-15T00:00:00Z", "2026-07-15T00:00:00Z"]) rows.push([language, "zone", at, zone, zoneName(language, zone, new Date(at))]);
+    }
     for (const n of counts) rows.push([language, "count", n, "", new Intl.NumberFormat(tag(language)).format(Number(n))]);
   }
   for (const language of "ar be bg bs ca cs cy da de el en es et eu fa fi fr ga gl he hi hr hu id is it ja ka kk ko lt lv mk ms mt nb nl pl pt pt-PT ro ru sk sl sq sr sv th tr uk vi zh".split(" ")) {
@@ -95,4 +134,5 @@ function examples() {
 }
 
 const [what, language] = process.argv.slice(2);
-process.stdout.write(what === "formats" ? formats(language) : examples());
+const mapping = () => [...named()].map(([name, zones]) => `${name}\t${zones.join(" ")}\n`).join("");
+process.stdout.write(what === "formats" ? formats(language) : what === "zones" ? mapping() : examples());
