@@ -101,7 +101,7 @@ pub async fn mail(store: &Store, now: Timestamp, rules: &Rules, delivery_id: i64
     })
 }
 
-/// Forgets mails whose time is over, and returns how many: [`BATCH_MAX`] of them means that there may be more.
+/// Forgets mails whose time is over, and returns how many, a batch at most: where there were some, there may be more.
 ///
 /// # Errors
 /// The database cannot be read or written; they are forgotten later.
