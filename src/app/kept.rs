@@ -1,6 +1,7 @@
 //! What was handed over, kept byte for byte for as long as `mail.keep_sent` says: shown to whoever wonders what exactly somebody got, then forgotten.
 //!
-//! Keeping it is `record`'s, in the transaction of its outcome.
+//! Keeping it is `record`'s, in the transaction of its outcome. What tells of a lead that has expired since is kept and not shown: the mail holds the
+//! customer's contact data (`R-EXPIRY`).
 //! **Invariant:** what is past its time is not shown, whether or not the clock has come round to forget it.
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use crate::app::{Error, Rules, mails};
 use crate::store::deliveries::find_delivery;
 use crate::store::kept::{Kept, find_kept, forget_kept, list_kept, oldest_kept};
+use crate::store::leads::find_leads;
 use crate::store::{Store, Tx, retried};
 use crate::time::Timestamp;
 
@@ -68,12 +70,12 @@ pub(super) async fn of_deliveries(
 /// Returns the mail of a delivery as it was handed over.
 ///
 /// # Errors
-/// There is no such delivery, its mail is not kept, or the database cannot be read.
+/// There is no such delivery, its mail is not kept or tells of a lead that has expired, or the database cannot be read.
 pub async fn mail(store: &Store, now: Timestamp, rules: &Rules, delivery_id: i64) -> Result<Bytes, Error> {
     let mut tx = store.snapshot().await?;
-    if find_delivery(&mut tx, delivery_id).await?.is_none() {
-        return Err(mails::unknown(delivery_id));
-    }
+    let delivery = find_delivery(&mut tx, delivery_id)
+        .await?
+        .ok_or_else(|| mails::unknown(delivery_id))?;
     if rules.keep_sent.is_zero() {
         return Err(Error::not_found_try(
             format!("the mail of delivery {delivery_id} is not kept, as mail.keep_sent is not set"),
@@ -91,14 +93,29 @@ pub async fn mail(store: &Store, now: Timestamp, rules: &Rules, delivery_id: i64
         ),
         bytes,
     });
-    found.filter(|found| now < found.kept.until_date_time).ok_or_else(|| {
+    let found = found.filter(|found| now < found.kept.until_date_time).ok_or_else(|| {
         Error::not_found_try(
             format!(
                 "the mail of delivery {delivery_id} is not kept: nothing was handed over within mail.keep_sent, or before that was set"
             ),
             format!("`posthorn deliveries show {delivery_id}` tells what was tried"),
         )
-    })
+    })?;
+    let leads = find_leads(&mut tx, delivery.lead_id.iter().chain(&delivery.leads)).await?;
+    if let Some(expired) = leads
+        .values()
+        .filter(|lead| lead.is_contact_hidden_at(now))
+        .map(|lead| &lead.id)
+        .min()
+    {
+        return Err(Error::not_found_try(
+            format!(
+                "the mail of delivery {delivery_id} is not shown: lead {expired}, of which it tells, has expired, and its contact data is hidden"
+            ),
+            format!("`posthorn deliveries show {delivery_id}` tells what was tried"),
+        ));
+    }
+    Ok(found)
 }
 
 /// Forgets mails whose time is over, and returns how many, a batch at most: where there were some, there may be more.

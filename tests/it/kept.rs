@@ -82,6 +82,20 @@ fn nothing_is_kept_unless_it_is_set_and_what_was_kept_goes_when_it_is_taken_back
     });
 }
 
+/// R-EXPIRY: from that instant on, wherever the lead would be shown.
+#[test]
+fn a_kept_mail_is_not_shown_once_its_lead_has_expired() {
+    both(|posthorn| {
+        sent(posthorn);
+        posthorn.setting("mail.keep_sent", "60d").at("2026-03-16T07:59:59.999Z");
+        let kept = posthorn.ok(&["deliveries", "show", "1", "--mail"]);
+        assert!(kept.contains("Message-ID:"), "{kept}");
+        posthorn.at("2026-03-16T08:00:00Z");
+        let refused = posthorn.refused(5, &["deliveries", "show", "1", "--mail"]);
+        assert!(refused.contains("lead L1, of which it tells, has expired"), "{refused}");
+    });
+}
+
 /// In mode redirect what was handed over is what is kept; in mode dry nothing was.
 #[test]
 fn what_is_kept_is_what_left() {
