@@ -1,13 +1,15 @@
 //! What is true of the whole database: its mode, whether it is a rehearsal, the key of its Message-IDs, the settings that its rows were worked out with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::app::known::{cron_of, zone_of};
-use crate::app::{Error, Rules};
+use crate::app::known::{Known, cron_of, zone_of};
+use crate::app::release::release;
+use crate::app::{Error, Rules, lead_desk};
 use crate::partner::{Partner, PartnerId};
 use crate::store::digests::{list_collecting, move_digests};
+use crate::store::leads::list_held_partners;
 use crate::store::meta::{DIGEST_DEFAULTS, MESSAGE_ID_KEY, MODE, REHEARSAL, find_meta, has_leads, make_meta, put_meta};
-use crate::store::notices::unpark_expiries;
+use crate::store::notices::{list_parked_partners, unpark_expiries};
 use crate::store::partners::{find_partners, lock_partners};
 use crate::store::workers::list_live;
 use crate::store::{Store, Tx, items};
@@ -15,6 +17,9 @@ use crate::time::Timestamp;
 
 /// Digests that are moved in one transaction when the default cron or zone changes.
 const MOVE_MAX: i64 = 500;
+
+/// Partners that are looked at when the settings may have given them an address; so many without one are an incident, and the rest follows later.
+const RELEASED_MAX: i64 = 10_000;
 
 /// What the database says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +123,7 @@ pub async fn has_live_worker(store: &Store, wall_now: Timestamp) -> Result<bool,
 }
 
 /// Brings rows in line with settings that have changed since they were written: the default cron or zone moves collecting digests (`R-DIGEST`), a lead
-/// desk makes its parked notices due, an Action Center gets the open items.
+/// desk makes its parked notices due, a rung that gives partners an address releases what waits for one, an Action Center gets the open items.
 ///
 /// # Errors
 /// The database cannot be written.
@@ -142,7 +147,34 @@ pub async fn apply_settings(store: &Store, now: Timestamp, rules: &Rules) -> Res
     if rules.posts_items {
         items::post_all(&mut tx, now).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    release_reachable(store, now, rules).await
+}
+
+/// Releases what waits for partners that have an address under the rungs as they are set now (`R-RECIPIENT`).
+async fn release_reachable(store: &Store, now: Timestamp, rules: &Rules) -> Result<(), Error> {
+    let mut tx = store.read().await?;
+    let mut waiting = list_held_partners(&mut tx, RELEASED_MAX).await?;
+    waiting.extend(list_parked_partners(&mut tx, RELEASED_MAX).await?);
+    let waiting: BTreeSet<PartnerId> = waiting.into_iter().map(|(id, _)| id).filter(|id| *id != lead_desk()).collect();
+    let mut known = Known::default();
+    known.read_more(&mut tx, &waiting).await?;
+    drop(tx);
+    let is_reachable = |id: &&PartnerId| {
+        let locations = known.partner(id).into_iter().flat_map(|partner| &partner.locations);
+        std::iter::once(None)
+            .chain(locations.map(|location| Some(location.id.as_str())))
+            .any(|location| !known.resolve(id, location, &rules.policy).is_unroutable())
+    };
+    let reachable: Vec<&PartnerId> = waiting.iter().filter(is_reachable).collect();
+    for some in reachable.chunks(MOVE_MAX as usize) {
+        let some: BTreeSet<PartnerId> = some.iter().map(|id| (*id).clone()).collect();
+        let mut tx = store.begin().await?;
+        lock_partners(&mut tx, &some).await?;
+        release(&mut tx, now, rules, &some).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Writes down when digests fire where no partner says otherwise; a change of it moves them.

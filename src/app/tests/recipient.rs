@@ -1,12 +1,14 @@
 //! Who is told, decided when a notice is claimed; and what becomes of addresses that cannot be reached or do not want mail (`R-RECIPIENT`, `R-OPTOUT`,
 //! `R-LOCALE`).
 
+use crate::app::database::apply_settings;
 use crate::app::record::{self, TryResult};
 use crate::app::suppress::{self, Suppress};
 use crate::app::testing::records::{Partner, lead, partner};
 use crate::app::testing::{Portal, address, at, both, refused};
 use crate::outbox::delivery::Event;
 use crate::partner::PartnerId;
+use crate::policy::Rung;
 use crate::store::suppressions::OptOut;
 
 /// A partner with an address on every rung.
@@ -99,6 +101,37 @@ fn suppressed_falls_through_and_silenced_does_not() {
             items.contains_key("opted-out contoso admin@contoso.example"),
             "R-OPTOUT posts an item"
         );
+    });
+}
+
+/// R-RECIPIENT: a rung that is set later gives the partner an address, and what waited for one is decided again.
+#[test]
+fn a_rung_that_is_added_releases_what_waits() {
+    both(async |mut portal| {
+        let all = std::mem::replace(&mut portal.rules.policy.recipient_rungs, vec![Rung::Preferred]);
+        let other = partner("other").no_admins();
+        portal
+            .partners("2026-03-02T08:00:00Z", [partner("contoso").preferred("p@contoso.example"), other])
+            .await;
+        portal.import("2026-03-02T09:00:00Z", [lead("L1")]).await;
+        portal.partners("2026-03-02T09:00:00Z", [partner("contoso")]).await;
+        assert_eq!(portal.send("2026-03-02T09:00:00Z").await, [""; 0], "parked");
+        portal
+            .import("2026-03-02T10:00:00Z", [lead("L2"), lead("L3").partner("other")])
+            .await;
+        let apply = async |portal: &Portal, now: &str| {
+            apply_settings(&portal.store, at(now), &portal.rules)
+                .await
+                .expect("they can be applied");
+            portal.send(now).await
+        };
+        assert_eq!(apply(&portal, "2026-03-02T11:00:00Z").await, [""; 0], "nothing has changed");
+        portal.rules.policy.recipient_rungs = all;
+        assert_eq!(
+            apply(&portal, "2026-03-02T12:00:00Z").await,
+            ["lead to admin@contoso.example: L1", "lead to admin@contoso.example: L2"]
+        );
+        assert_eq!(portal.channels("other").await, ["L3 held"]);
     });
 }
 
