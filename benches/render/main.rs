@@ -11,6 +11,10 @@ use posthorn::mail::{Letterhead, Outgoing, build};
 use posthorn::outbox::Kind;
 use posthorn::template::{Rendered, Set, View, sample};
 
+/// The one that posthorn runs with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Long enough that a batch is many times what the clock resolves, short enough that a busy moment spoils few of them.
 const BATCH_MICROS: u128 = 20_000;
 /// Batches of which the median is told.

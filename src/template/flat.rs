@@ -1,6 +1,8 @@
 //! A flat template as the engine gets it, and where each of its tags came from.
 
-use crate::template::lex::{Piece, Place};
+use std::collections::BTreeSet;
+
+use crate::template::lex::{Piece, Place, Word, words};
 
 /// A template in one piece.
 #[derive(Debug)]
@@ -9,6 +11,8 @@ pub(crate) struct Flat {
     pub(crate) text: String,
     /// Where each tag begins in `text`, and where it was written.
     tags: Vec<(usize, Place)>,
+    /// The names in its tags, variables and others.
+    names: BTreeSet<String>,
 }
 
 impl Flat {
@@ -17,6 +21,7 @@ impl Flat {
         let mut flat = Self {
             text: String::new(),
             tags: Vec::new(),
+            names: BTreeSet::new(),
         };
         for piece in pieces {
             match piece {
@@ -25,8 +30,8 @@ impl Flat {
                     flat.text.push_str(&format!("{{% raw %}}{text}{{% endraw %}}"));
                 }
                 Piece::Text(_, text) => flat.text.push_str(&text),
-                Piece::Print(place, body) => flat.tag(place, &format!("{{{{ {body} }}}}")),
-                Piece::Statement(place, body) => flat.tag(place, &format!("{{% {body} %}}")),
+                Piece::Print(place, body) => flat.tag(place, ["{{ ", &body, " }}"]),
+                Piece::Statement(place, body) => flat.tag(place, ["{% ", &body, " %}"]),
             }
         }
         flat
@@ -55,9 +60,19 @@ impl Flat {
         Self::new(compacted)
     }
 
-    fn tag(&mut self, place: Place, text: &str) {
+    fn tag(&mut self, place: Place, tag: [&str; 3]) {
         self.tags.push((self.text.len(), place));
-        self.text.push_str(text);
+        self.text.extend(tag);
+        for (_, word) in words(tag[1]) {
+            if let Word::Name(name) = word {
+                self.names.insert(name.to_owned());
+            }
+        }
+    }
+
+    /// Tells whether a tag mentions a name.
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     /// Returns where it was written what stands at byte `at`.

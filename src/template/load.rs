@@ -60,6 +60,8 @@ pub(crate) struct Language {
     pub(crate) formats: Arc<Formats>,
     /// What the engine calls a template → what it was made of.
     pub(crate) flat: BTreeMap<String, Flat>,
+    /// Of the contract of each kind of mail, the variables that its templates mention.
+    pub(crate) mentioned: BTreeMap<Kind, Vec<&'static str>>,
     /// What its templates see of the look.
     pub(crate) brand: BrandView,
     /// The same, as the engine takes it.
@@ -370,6 +372,7 @@ fn build(
     let used_files = flattener.used.take();
     Ok(Language {
         engine,
+        mentioned: KINDS.into_iter().map(|kind| (kind, mentioned(kind, &flat))).collect(),
         flat,
         brand_value: tera::Value::from_serializable(&brand),
         brand,
@@ -382,6 +385,12 @@ fn build(
         used_files,
         used_messages: lexicon.used(),
     })
+}
+
+fn mentioned(kind: Kind, flat: &BTreeMap<String, Flat>) -> Vec<&'static str> {
+    let parts: Vec<&Flat> = PARTS.iter().filter_map(|(part, _)| flat.get(&format!("{kind}.{part}"))).collect();
+    let names = contract::of_mail(kind).iter().map(|variable| variable.name);
+    names.filter(|name| parts.iter().any(|part| part.mentions(name))).collect()
 }
 
 /// Writes what is the same in each mail of a language and look.

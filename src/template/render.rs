@@ -10,10 +10,10 @@ use crate::outbox::Kind;
 use crate::template::error::Error;
 use crate::template::flat::Flat;
 use crate::template::lex::Place;
-use crate::template::load::Set;
+use crate::template::load::{Language, Set};
 use crate::template::near::hint;
 use crate::template::view::View;
-use crate::template::{clean, contract, filters, plain};
+use crate::template::{clean, filters, plain};
 
 /// What a part has at most, but for long digests: the engine would begin with far less, and copy what it has again and again.
 const PART_BYTES: usize = 16 * 1024;
@@ -56,8 +56,11 @@ impl Set {
         let name = self.language_for(&[language]);
         let (mut view, mut n_full) = (Cow::Borrowed(view), FULL_MAX);
         loop {
-            let brand = &self.languages[name].brand_value;
-            let context = clean::in_direction(direction(name).0, || context(name, brand, kind, &view, n_full));
+            let Language {
+                brand_value, mentioned, ..
+            } = &self.languages[name];
+            let context = || context(&mentioned[&kind], name, brand_value, kind, &view, n_full);
+            let context = clean::in_direction(direction(name).0, context);
             let html = self.part(name, &format!("{kind}.html"), &context)?;
             if html.len() > HTML_BYTES_MAX && shorten(kind, &mut view, &mut n_full, html.len()) {
                 continue;
@@ -136,13 +139,12 @@ impl Write for Bounded {
     }
 }
 
-/// Returns what a template sees: what its contract names of the view, and what is so for each mail in that language. Nothing else, since a
-/// name is looked up among all that are there.
-fn context(language: &str, brand: &Value, kind: Kind, view: &View, n_full: usize) -> Context {
+/// Returns what a template sees: what is mentioned of the view, and of what is so for each mail in that language. Nothing else, since all of it
+/// has to be made, and a name is looked up among all that are there.
+fn context(mentioned: &[&'static str], language: &str, brand: &Value, kind: Kind, view: &View, n_full: usize) -> Context {
     let mut context = Context::new();
     let (direction, start_side, end_side) = direction(language);
-    for variable in contract::of_mail(kind) {
-        let name = variable.name;
+    for &name in mentioned {
         match name {
             "language" => context.insert(name, language),
             "direction" => context.insert(name, direction),
@@ -293,6 +295,7 @@ fn in_our_style(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::contract;
     use crate::template::load::{KINDS, built_in};
     use crate::template::sample::{sample, samples};
     use crate::template::view::{ContactView, LeadView};
@@ -327,9 +330,10 @@ mod tests {
             let mut view = sample(kind, "en");
             view.unsubscribe_url = Some("https://portal.example/u/x".to_owned());
             view.forwarded_by = Some("kim@fabrikam.example".to_owned());
-            let context = context("en", &set().languages["en"].brand_value, kind, &view, FULL_MAX);
-            for variable in contract::of_mail(kind) {
-                assert!(context.contains_key(variable.name), "{kind}: {}", variable.name);
+            let names: Vec<&str> = contract::of_mail(kind).iter().map(|variable| variable.name).collect();
+            let context = context(&names, "en", &set().languages["en"].brand_value, kind, &view, FULL_MAX);
+            for name in names {
+                assert!(context.contains_key(name), "{kind}: {name}");
             }
         }
     }
