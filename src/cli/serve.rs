@@ -131,7 +131,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
     tracing::info!(mode = %settings.mode, epoch = lease.epoch, database = settings.database.url.masked(), "serving");
     _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    tasks.spawn(run_timers(session.store.clone(), pace.clone(), current.clone()));
+    tasks.spawn(run_timers(session.store.clone(), pace.unwoken(), current.clone()));
     tasks.spawn(run_worker(
         session.store.clone(),
         pace.clone(),
@@ -390,6 +390,14 @@ struct Pace {
 }
 
 impl Pace {
+    /// Goes on by time alone: for what a lead that comes in need not wait for.
+    fn unwoken(&self) -> Self {
+        Self {
+            woken: watch::channel(()).1,
+            ..self.clone()
+        }
+    }
+
     /// A database that is away for a moment is a later turn, not an end.
     async fn or_pause(&self, turn: Result<Next, Failure>) -> Next {
         match turn {

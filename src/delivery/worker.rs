@@ -37,7 +37,8 @@ const CONTENDED_WAIT: Duration = Duration::from_millis(20);
 pub const GRACE_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How often an idle worker looks for answers that come late.
 const LISTENING_WAIT: Duration = Duration::from_secs(1);
-/// How often a busy worker looks for what dead ones left: a lease runs out after many times as long.
+/// How often a worker looks for what dead ones left, and for doubts that are over: a lease runs out after many times as long, and each look is one
+/// more thing between a lead and its mail.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
 /// Under `worker.in_doubt = hold`, mails marked as handed over by one commit, per connection: what a crash leaves to ops.
 const MARKED_PER_CONNECTION: usize = 4;
@@ -60,7 +61,8 @@ pub struct Worker {
     unwritten: Vec<Tried>,
     /// A claim has failed, and may have been committed: nobody else takes back what it claimed while this worker lives.
     is_unsure: bool,
-    recovered_at: Option<Instant>,
+    /// When it found nothing to take back.
+    recovered_at: Option<Timestamp>,
     n_recorded: u64,
 }
 
@@ -161,13 +163,16 @@ impl Worker {
         Ok(n_recovered + n_claimed)
     }
 
-    /// Takes back what dead workers held. While there is work, a look now and then is enough: nobody waits for a dead worker's mails more than for others.
+    /// Takes back what dead workers held.
     async fn recover(&mut self, now: Timestamp) -> Result<usize, Error> {
-        if !self.is_idle() && self.recovered_at.is_some_and(|at| at.elapsed() < RECOVER_EVERY) {
+        let wall_now = wall_now();
+        // A clock that is set back must not keep it from looking.
+        if self.recovered_at.is_some_and(|at| (at..at.plus(RECOVER_EVERY)).contains(&wall_now)) {
             return Ok(0);
         }
-        self.recovered_at = Some(Instant::now());
-        Ok(recover(&self.store, now, wall_now(), &self.rules).await?)
+        let n_recovered = recover(&self.store, now, wall_now, &self.rules).await?;
+        self.recovered_at = (n_recovered == 0).then_some(wall_now);
+        Ok(n_recovered)
     }
 
     /// Tells whether nothing is under way.

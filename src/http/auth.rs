@@ -187,7 +187,7 @@ pub(super) async fn guard(State(site): State<Site>, mut request: Request, next: 
     }
 }
 
-/// Wakes timers and workers when something was changed.
+/// Wakes workers when something was changed.
 pub(super) async fn wake_after_change(State(site): State<Site>, request: Request, next: Next) -> Response {
     let may_change = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let response = next.run(request).await;

@@ -88,7 +88,7 @@ pub struct Site {
     pub current: watch::Receiver<Current>,
     /// The settings that `serve` was started with.
     pub settings: Arc<Settings>,
-    /// Tells timers and workers that there may be something to do.
+    /// Tells workers that there may be something to do.
     pub wake: watch::Sender<()>,
     /// The way in for leads.
     pub intake: Intake,

@@ -66,7 +66,7 @@ impl Intake {
 }
 
 impl Gatherer {
-    /// Commits what comes, batch by batch, until nobody can send any more. `rules` are asked anew for each; `wake` tells timers and workers.
+    /// Commits what comes, batch by batch, until nobody can send any more. `rules` are asked anew for each; `wake` tells workers.
     pub async fn run(mut self, store: Store, clock: Clock, rules: impl Fn() -> std::sync::Arc<Rules>, wake: watch::Sender<()>) {
         let mut requests = Vec::new();
         loop {
