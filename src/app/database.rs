@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::app::known::{Known, cron_of, zone_of};
 use crate::app::release::release;
 use crate::app::{Error, Rules, lead_desk};
+use crate::outbox::mark::hex;
 use crate::partner::{Partner, PartnerId};
 use crate::store::digests::{list_collecting, move_digests};
 use crate::store::leads::list_held_partners;
@@ -214,10 +215,6 @@ async fn move_default_digests(store: &Store, now: Timestamp, rules: &Rules) -> R
         move_digests(&mut tx, &moves).await?;
         tx.commit().await?;
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -119,7 +119,8 @@ fn verifies(key: &[u8], purpose: &[u8], delivery_id: i64, text: &str, n_bytes: u
     keyed(key, purpose, delivery_id).verify_truncated_left(&bytes).is_ok()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Writes bytes as two hexadecimal digits each, in small letters.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()

@@ -6,6 +6,7 @@ use miniz_oxide::deflate::{CompressionLevel, compress_to_vec_zlib};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use serde::Serialize;
 
+use crate::outbox::mark::hex;
 use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
@@ -57,12 +58,6 @@ pub async fn keep_mails(tx: &mut Tx, now: Timestamp, mails: &[(i64, Packed)]) ->
         .collect();
     tx.execute(&PUT, args![rows(&written), now]).await?;
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 fn size(n: usize) -> i64 {
