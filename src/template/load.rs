@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use sha2::{Digest, Sha256};
 use tera::Tera;
@@ -135,11 +136,23 @@ impl Set {
         }
         let mut faults = Vec::new();
         let mut languages = BTreeMap::new();
-        for language in sources.languages.keys() {
-            languages.insert(
-                language.clone(),
-                build(language, &look.branding, &sources, &messages, &tables, &mut faults)?,
-            );
+        // Side by side: each waits for none of the others, and every start waits for all.
+        let built = thread::scope(|scope| {
+            let (sources, messages, tables, branding) = (&sources, &messages, &tables, &look.branding);
+            let builders: Vec<_> = sources
+                .languages
+                .keys()
+                .map(|language| scope.spawn(move || build(language, branding, sources, messages, tables)))
+                .collect();
+            builders
+                .into_iter()
+                .map(|builder| builder.join().expect("it panics nowhere"))
+                .collect::<Vec<_>>()
+        });
+        for (language, built) in sources.languages.keys().zip(built) {
+            let (built, found) = built?;
+            languages.insert(language.clone(), built);
+            faults.extend(found);
         }
         let digest = digest_of(&languages).into();
         let set = Self { languages, digest };
@@ -325,14 +338,14 @@ fn formats_of(language: &str, chain: &[&str], tables: &BTreeMap<&str, Vec<Table>
     Formats::new(&all, n_own, direction(language).0 == "rtl")
 }
 
+/// Makes one language's templates, and tells what is wrong with them.
 fn build(
     language: &str,
     branding: &Branding,
     sources: &Sources,
     messages: &BTreeMap<&str, Messages>,
     tables: &BTreeMap<&str, Vec<Table>>,
-    faults: &mut Vec<Error>,
-) -> Result<Language, Error> {
+) -> Result<(Language, Vec<Error>), Error> {
     let brand = BrandView::new(branding, language);
     let chain = chain(language, messages);
     let formats = Arc::new(formats_of(language, &chain, tables));
@@ -358,7 +371,7 @@ fn build(
         lexicon: &lexicon,
         used: RefCell::default(),
     };
-    let mut flat = BTreeMap::new();
+    let (mut flat, mut faults) = (BTreeMap::new(), Vec::new());
     for part in parts() {
         match make(&part, language, &brand, &flattener) {
             Ok(made) => _ = flat.insert(part.name, made),
@@ -370,7 +383,7 @@ fn build(
         .add_raw_templates(flat.iter().map(|(name, flat)| (name.as_str(), flat.text.as_str())))
         .map_err(|error| Error::from_flat(&error, &flat, ""))?;
     let used_files = flattener.used.take();
-    Ok(Language {
+    let built = Language {
         engine,
         mentioned: KINDS.into_iter().map(|kind| (kind, mentioned(kind, &flat))).collect(),
         flat,
@@ -384,7 +397,8 @@ fn build(
         formats,
         used_files,
         used_messages: lexicon.used(),
-    })
+    };
+    Ok((built, faults))
 }
 
 fn mentioned(kind: Kind, flat: &BTreeMap<String, Flat>) -> Vec<&'static str> {
