@@ -1,5 +1,6 @@
-//! The worker: claims while mails are under way, and records outcomes in batches.
+//! The worker: claims while mails are under way and outcomes are recorded, both in batches.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Rules;
-use crate::app::claim::{Letter, claim};
+use crate::app::claim::{Claimed, Letter, claim};
 use crate::app::record::{Tried, TryResult, give_back, record, recover, settle_late};
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::Error;
@@ -113,23 +114,19 @@ impl Worker {
     /// # Errors
     /// The database cannot be read or written; what is under way stays under way, and is recorded by a later turn.
     pub async fn turn(&mut self, now: Timestamp, woken: &mut watch::Receiver<()>) -> Result<Next, Error> {
-        let begun = self.begin_due(now).await;
+        let prepared = self.prepare(now).await;
         if !self.is_idle() {
             // Whatever keeps new mails from being begun must not keep those that are out from being written down.
-            let recorded = if begun.is_ok() && self.has_room(now) {
-                tokio::select! {
-                    biased;
-                    tried = self.outcomes(OUTCOME_WAIT) => self.record(now, tried).await,
-                    Ok(()) = woken.changed() => Ok(()),
-                }
-            } else {
-                self.record_some(now, OUTCOME_WAIT).await
+            let claiming = if prepared.is_ok() { self.claiming(now) } else { None };
+            let recorded = match claiming {
+                Some(claiming) => self.record_beside(now, claiming, woken).await,
+                None => self.record_some(now, OUTCOME_WAIT).await,
             };
-            begun?;
+            prepared?;
             recorded?;
             return Ok(Next::Now);
         }
-        if begun? > 0 {
+        if prepared? + self.claim(now).await? > 0 {
             return Ok(Next::Now);
         }
         self.outlet.return_allowances().await?;
@@ -154,13 +151,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes back, claims and begins; returns how much it touched.
-    async fn begin_due(&mut self, now: Timestamp) -> Result<usize, Error> {
+    /// Does what comes before a claim, and begins what is marked; returns how much it took back.
+    async fn prepare(&mut self, now: Timestamp) -> Result<usize, Error> {
         self.tell_of_relays(now).await?;
         let n_recovered = self.recover(now).await?;
-        let n_claimed = self.claim(now).await?;
         self.begin_marked(now).await?;
-        Ok(n_recovered + n_claimed)
+        Ok(n_recovered)
     }
 
     /// Takes back what dead workers held.
@@ -177,7 +173,12 @@ impl Worker {
 
     /// Tells whether nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.senders.n_under_way() == 0 && self.unmarked.is_empty() && self.unwritten.is_empty()
+        !self.awaits_outcomes() && self.unmarked.is_empty()
+    }
+
+    /// Tells whether there are outcomes to record, or will be.
+    fn awaits_outcomes(&self) -> bool {
+        self.senders.n_under_way() > 0 || !self.unwritten.is_empty()
     }
 
     /// Returns how many outcomes this worker has recorded.
@@ -197,22 +198,33 @@ impl Worker {
         has_room && !self.stop.is_cancelled() && self.outlet.n_claimable(now) > 0
     }
 
-    /// Claims once there is room for a share of the batch: a claim a mail would cost a commit a mail, and while a whole batch is claimed, the
-    /// outcomes of what is under way would wait for the database, and the senders for them.
+    /// Claims with nothing under way; returns how much it touched.
     async fn claim(&mut self, now: Timestamp) -> Result<usize, Error> {
-        if !self.has_room(now) {
-            return Ok(0);
-        }
-        if self.is_unsure {
-            // What it holds besides cannot be told from what it does not know of: first all that is under way ends.
-            if !self.is_idle() {
-                return Ok(0);
-            }
+        if self.is_unsure && self.has_room(now) {
             give_back(&self.store, now, &self.rules, self.epoch).await?;
             self.is_unsure = false;
         }
+        let Some(claiming) = self.claiming(now) else { return Ok(0) };
+        let claimed = claiming.await;
+        let n_touched = self.begin(claimed)?;
+        self.begin_marked(now).await?;
+        Ok(n_touched)
+    }
+
+    /// Returns a claim to be awaited once there is room for a share of the batch: a claim a mail would cost a commit a mail, and while a whole batch is
+    /// claimed, the outcomes of what is under way would wait for the database, and the senders for them.
+    fn claiming(&self, now: Timestamp) -> Option<impl Future<Output = Result<Claimed, crate::app::Error>> + use<>> {
+        // After a claim that failed, what it holds cannot be told from what it does not know of: first all that is under way ends.
+        if !self.has_room(now) || self.is_unsure {
+            return None;
+        }
         let n_wanted = self.n_share().min(self.outlet.n_claimable(now));
-        let claimed = claim(&self.store, now, &self.rules, self.epoch, n_wanted).await;
+        let (store, rules, epoch) = (self.store.clone(), Arc::clone(&self.rules), self.epoch);
+        Some(async move { claim(&store, now, &rules, epoch, n_wanted).await })
+    }
+
+    /// Begins what a claim brought, or under `hold` keeps it to be marked first; returns how much the claim touched.
+    fn begin(&mut self, claimed: Result<Claimed, crate::app::Error>) -> Result<usize, Error> {
         self.is_unsure = claimed.is_err();
         let claimed = claimed?;
         if self.rules.in_doubt == InDoubt::Hold {
@@ -221,6 +233,44 @@ impl Worker {
             self.senders.begin(claimed.letters, &self.composer);
         }
         Ok(claimed.n_touched)
+    }
+
+    /// Records outcomes while the database claims, on PostgreSQL on two connections at once, then begins what the claim brought. Where
+    /// that is less than a share, there is no more for now: it goes on recording until something comes in.
+    async fn record_beside(
+        &mut self,
+        now: Timestamp,
+        claiming: impl Future<Output = Result<Claimed, crate::app::Error>>,
+        woken: &mut watch::Receiver<()>,
+    ) -> Result<(), Error> {
+        let mut claiming = pin!(claiming);
+        let mut recorded = Ok(());
+        let claimed = loop {
+            let tried = tokio::select! {
+                biased;
+                tried = self.outcomes(OUTCOME_WAIT), if recorded.is_ok() && self.awaits_outcomes() => tried,
+                claimed = &mut claiming => break claimed,
+            };
+            let mut recording = pin!(self.record(now, tried));
+            tokio::select! {
+                biased;
+                done = &mut recording => recorded = done,
+                claimed = &mut claiming => {
+                    recorded = recording.await;
+                    break claimed;
+                }
+            }
+        };
+        let n_touched = self.begin(claimed)?;
+        recorded?;
+        if n_touched >= self.n_share() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            tried = self.outcomes(OUTCOME_WAIT) => self.record(now, tried).await,
+            Ok(()) = woken.changed() => Ok(()),
+        }
     }
 
     /// Under `hold`, begins a few letters at a time, each marked as handed over by a commit before it can be.

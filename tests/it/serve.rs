@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use posthorn::clock::wall_now;
 
-use crate::support::database::{end_leases, number, query};
+use crate::support::database::{Locked, end_leases, number, query};
 use crate::support::ledger::Ledger;
 use crate::support::posthorn::{Posthorn, Running, both};
 use crate::support::records::{Lead, lead, partner};
@@ -426,4 +426,25 @@ fn a_server_that_stood_still_beyond_its_lease_stops_and_what_it_held_is_sent_by_
         assert!(n_repeats <= n_uncertain + n_late, "{n_repeats} repeats of {n_uncertain} + {n_late}");
         posthorn.audit_is_clean();
     });
+}
+
+/// What a claim waits for must not keep the outcomes of mails that are out from being written down: a crash would make each of them a repeat.
+#[test]
+fn outcomes_are_recorded_while_a_claim_waits_for_the_database() {
+    let Some(posthorn) = Posthorn::postgres() else { return };
+    let relay = Relay::start();
+    begin(&posthorn, &relay);
+    posthorn.setting("http.public_url", "https://portal.example/posthorn");
+    relay.delay("DOT", Duration::from_secs(2), 1);
+    let mut server = posthorn.start(&["serve"]);
+    posthorn.leads(leads("A", 1));
+    server.until("the first mail is under way", || in_state(&posthorn, "sending") == 1);
+    // A claim reads the key that signs links, an outcome does not.
+    let locked = Locked::table(&posthorn, "link_key");
+    posthorn.leads(leads("B", 1));
+    server.until("its outcome is recorded", || in_state(&posthorn, "sent") == 1);
+    assert_eq!(number(&posthorn, "select count(*) as n from delivery"), 1, "the claim still waits");
+    drop(locked);
+    finish(&posthorn, &mut server);
+    assert_eq!(relay.mails().len(), 2);
 }

@@ -38,6 +38,38 @@ pub fn end_leases(posthorn: &Posthorn) {
     }
 }
 
+/// A table that nobody else may read until this goes: PostgreSQL's half.
+pub struct Locked {
+    runtime: tokio::runtime::Runtime,
+    connection: Option<PgConnection>,
+}
+
+impl Locked {
+    #[track_caller]
+    pub fn table(posthorn: &Posthorn, name: &str) -> Self {
+        let runtime = runtime();
+        let connection = runtime.block_on(async {
+            let mut connection = PgConnection::connect(&posthorn.database_url()).await?;
+            let lock = format!("begin; lock table {name} in access exclusive mode");
+            sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await?;
+            Ok::<_, sqlx::Error>(connection)
+        });
+        let connection = connection.unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self {
+            runtime,
+            connection: Some(connection),
+        }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.runtime.block_on(connection.close()).ok();
+        }
+    }
+}
+
 enum Engine {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -62,9 +94,12 @@ where
 }
 
 fn on<T>(work: impl Future<Output = T>) -> T {
+    runtime().block_on(work)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime can be made")
-        .block_on(work)
 }
