@@ -175,6 +175,18 @@ impl Database {
         })
     }
 
+    /// Has the engine count what is stored, and write out all that it has taken in: else what is measured next would pay for it.
+    pub fn settle(&self) -> Outcome {
+        self.text("analyze".to_owned())?;
+        if self.server.is_some() {
+            self.text("checkpoint".to_owned())?;
+            return Ok(());
+        }
+        // The last connection to go has folded the log back.
+        fs::File::open(self.url.trim_start_matches("sqlite:"))?.sync_all()?;
+        Ok(())
+    }
+
     /// Returns a table's columns but for some, by commas.
     pub fn columns(&self, table: &str, but: &[&str]) -> Outcome<String> {
         let but = but.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
