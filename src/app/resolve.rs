@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::app::fire::NOTHING_LEFT;
 use crate::app::known::Known;
 use crate::app::{Rules, lead_desk};
 use crate::lead::show::usable_contacts;
@@ -245,7 +246,7 @@ fn plan_forward(now: Timestamp, subjects: &Subjects, plan: &mut Plan) {
 fn plan_gathered(now: Timestamp, rules: &Rules, subjects: &Subjects, leads: &[Lead], plan: &mut Plan) {
     let open: Vec<&Lead> = leads.iter().filter(|lead| lead.is_unanswered_at(now)).collect();
     if open.is_empty() {
-        plan.fate = Fate::NothingLeft("none of its leads is still unanswered".to_owned());
+        plan.fate = Fate::NothingLeft(NOTHING_LEFT.to_owned());
         return;
     }
     let mut by_address: BTreeMap<EmailAddress, (Planned, usize)> = BTreeMap::new();

@@ -154,6 +154,33 @@ fn a_lead_says_in_one_sentence_who_was_told_or_why_nobody_was() {
     });
 }
 
+/// `R-DIGEST`: what is answered or expires between a digest's closing and its mail is in none, whether others of it go out or not.
+#[test]
+fn a_lead_that_its_digest_went_out_without_says_why() {
+    both(|posthorn| {
+        let mut inside = Inside::new(posthorn, MONDAY);
+        inside.partners([partner("picky").threshold(0), partner("done").threshold(0)]);
+        inside.leads([
+            lead("answered").partner("picky"),
+            lead("expired").partner("picky").expires("2026-03-02T17:00:00Z"),
+            lead("left").partner("picky"),
+            lead("alone").partner("done"),
+        ]);
+        inside.at(posthorn, "2026-03-02T16:59:00.000Z").run_digest("picky").run_digest("done");
+        inside.accept("answered").accept("alone");
+        inside.at(posthorn, "2026-03-02T17:00:00.000Z").send(&[]);
+        check(
+            posthorn,
+            &[
+                ("answered", "Nobody was mailed: it was answered before its digest went out."),
+                ("expired", "Nobody was mailed: it expired before its digest went out."),
+                ("left", "Mailed to admin@picky.example on 2026-03-02 17:00 UTC, in the digest."),
+                ("alone", "Nobody was mailed: it was answered before its digest went out."),
+            ],
+        );
+    });
+}
+
 /// `R-RECIPIENT`, `R-OPTOUT`: a partner and an address say where mail goes, and why it does not.
 #[test]
 fn a_partner_and_an_address_say_why_they_get_no_mail() {

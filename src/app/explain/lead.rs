@@ -9,6 +9,7 @@ use crate::app::bounce;
 use crate::app::explain::told::{Mail, Told, deliveries_of, tell};
 use crate::app::explain::{Decision, Next, SENDER_IS_TOLD, and, decisions, when};
 use crate::app::feed::{ShownItem, as_of};
+use crate::app::fire::NOTHING_LEFT;
 use crate::app::known::Known;
 use crate::app::{Rules, lead_desk};
 use crate::lead::kind::Kind;
@@ -405,9 +406,13 @@ impl Case<'_> {
                 let rest = decision.event.strip_prefix(crate::store::audit::NAMED_IN_NO_MAIL)?;
                 Some(rest.split_once(": ").map_or(rest, |(_, why)| why).to_owned())
             });
-            let reason = told.reason.clone().or(unheard);
-            return self
-                .nobody(&reason.unwrap_or_else(|| "its notice is done, and gives no reason; `posthorn audit` looks for such".to_owned()));
+            let reason = told.reason.clone().or(unheard).filter(|reason| reason != NOTHING_LEFT);
+            return self.nobody(&match reason {
+                Some(reason) => reason,
+                // The others of its digest may have gone out, or not been answered either: what became of this one says more.
+                None if told.kind == NoticeKind::Digest && lead.stage_at(self.now) != Stage::Received => self.left_its_digest(),
+                None => "its notice is done, and gives no reason; `posthorn audit` looks for such".to_owned(),
+            });
         }
         if lead.is_quiet {
             return self.nobody(&self.why_quiet());
@@ -416,9 +421,7 @@ impl Case<'_> {
             (Some(Channel::Digest), Some(digest)) if digest.is_collecting => self.waits_for(digest),
             (Some(Channel::Digest), Some(_)) => self.nobody("when its digest closed, it needed no answer any more"),
             (Some(Channel::Held), _) if lead.is_unanswered_at(self.now) => self.held(),
-            (Some(Channel::Digest), None) if lead.stage_at(self.now) != Stage::Received => {
-                self.nobody(&format!("it {} before its digest went out", self.how_it_ended()))
-            }
+            (Some(Channel::Digest), None) if lead.stage_at(self.now) != Stage::Received => self.nobody(&self.left_its_digest()),
             (None | Some(Channel::Held), _) if lead.stage_at(self.now) != Stage::Received => self.nobody(&format!(
                 "the partner {} had no address (unroutable) until the lead {}; it showed in the Action Center",
                 lead.partner_id,
@@ -426,6 +429,10 @@ impl Case<'_> {
             )),
             _ => self.nobody("nothing says why; `posthorn audit` looks for such leads"),
         }
+    }
+
+    fn left_its_digest(&self) -> String {
+        format!("it {} before its digest went out", self.how_it_ended())
     }
 
     fn how_it_ended(&self) -> &'static str {
