@@ -121,6 +121,12 @@ impl Lead {
         }
     }
 
+    /// Returns when the partner accepted the lead, as its answer says; `None` where he did not say so here.
+    pub fn accepted_at(&self) -> Option<Timestamp> {
+        let answer: Map<String, Value> = serde_json::from_str(self.answer.as_deref()?).ok()?;
+        answer.get("acceptedDateTime")?.as_str()?.parse().ok()
+    }
+
     /// Tells whether somebody still has to answer the lead at `now`.
     pub fn is_unanswered_at(&self, now: Timestamp) -> bool {
         self.kind == Kind::Contact && self.stage_at(now) == Stage::Received

@@ -1,5 +1,6 @@
 //! `explain`: why somebody was mailed, or was not, in a sentence at the top and with every fact below it.
 
+use posthorn::app::answer::{Action, Terms};
 use posthorn::app::record::TryResult;
 use posthorn::outbox::{Reply, Stage};
 use serde_json::json;
@@ -166,7 +167,10 @@ fn a_lead_that_its_digest_went_out_without_says_why() {
             lead("left").partner("picky"),
             lead("alone").partner("done"),
         ]);
-        inside.at(posthorn, "2026-03-02T16:59:00.000Z").run_digest("picky").run_digest("done");
+        inside
+            .at(posthorn, "2026-03-02T16:59:00.000Z")
+            .run_digest("picky")
+            .run_digest("done");
         inside.accept("answered").accept("alone");
         inside.at(posthorn, "2026-03-02T17:00:00.000Z").send(&[]);
         check(
@@ -176,6 +180,44 @@ fn a_lead_that_its_digest_went_out_without_says_why() {
                 ("expired", "Nobody was mailed: it expired before its digest went out."),
                 ("left", "Mailed to admin@picky.example on 2026-03-02 17:00 UTC, in the digest."),
                 ("alone", "Nobody was mailed: it was answered before its digest went out."),
+            ],
+        );
+    });
+}
+
+/// `R-DIGEST`: a digest that is tried again names only what is still unanswered then, and nobody is said to have been told of the rest.
+#[test]
+fn a_lead_that_was_answered_before_its_digest_was_tried_again_was_not_mailed() {
+    both(|posthorn| {
+        let mut inside = Inside::new(posthorn, MONDAY);
+        inside.partners([partner("picky").threshold(0)]);
+        inside.leads(["accepted", "won", "expired", "told", "left"].map(|id| {
+            let expires = if id == "expired" {
+                "2026-03-02T17:20:00Z"
+            } else {
+                "2026-03-09T09:00:00Z"
+            };
+            lead(id).partner("picky").expires(expires)
+        }));
+        inside.at(posthorn, "2026-03-02T17:00:00.000Z").fire();
+        for letter in inside.claim() {
+            inside.outcome(letter, TryResult::Refused(Stage::Data, Reply::new(451, "4.3.0 try later")));
+        }
+        inside.at(posthorn, "2026-03-02T17:00:01.000Z").accept("accepted").accept("won");
+        let answered = ("accepted", "Nobody was mailed: it was answered before its digest went out.");
+        check(posthorn, &[answered]);
+        inside.at(posthorn, "2026-03-02T17:30:00.000Z").send(&[]);
+        inside.at(posthorn, "2026-03-02T17:40:00.000Z").accept("told");
+        inside.answer("won", &Action::Won(Terms::default()));
+        let told = "Mailed to admin@picky.example on 2026-03-02 17:30 UTC, in the digest.";
+        check(
+            posthorn,
+            &[
+                answered,
+                ("won", "Nobody was mailed: it was answered before its digest went out."),
+                ("expired", "Nobody was mailed: it expired before its digest went out."),
+                ("told", told),
+                ("left", told),
             ],
         );
     });

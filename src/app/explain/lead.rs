@@ -183,7 +183,7 @@ pub(super) async fn story(
         // A decline is the partner's notice, and the customer's mail.
         notices.retain(|notice| notice.partner_id == *partner && notice.kind != NoticeKind::Decline);
     }
-    let told = tell(tx, now, rules, notices, Some(&lead.id)).await?;
+    let told = tell(tx, now, rules, notices, Some(&lead)).await?;
     let digest = match lead.digest_id {
         Some(id) => find_digests(tx, &[id]).await?.remove(&id),
         None => None,

@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use crate::app::Rules;
 use crate::app::kept::{self, KeptMail};
-use crate::lead::LeadId;
+use crate::lead::{Lead, LeadId, Stage};
 use crate::outbox::Kind;
+use crate::outbox::delivery::State;
 use crate::partner::{EmailAddress, PartnerId};
 use crate::store::attempts::{Attempt, list_attempts};
 use crate::store::deliveries::{Delivery, list_of_ids, list_of_notices};
@@ -110,10 +111,13 @@ pub struct Try {
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn tell(tx: &mut Tx, now: Timestamp, rules: &Rules, notices: Vec<Notice>, lead: Option<&LeadId>) -> Result<Vec<Told>, Error> {
-    let deliveries = deliveries_of(tx, &notices, lead).await?;
+pub async fn tell(tx: &mut Tx, now: Timestamp, rules: &Rules, notices: Vec<Notice>, lead: Option<&Lead>) -> Result<Vec<Told>, Error> {
+    let deliveries = deliveries_of(tx, &notices, lead.map(|lead| &lead.id)).await?;
     let mut by_notice: HashMap<i64, Vec<Mail>> = HashMap::new();
     for (notice_id, mail) in mails(tx, now, rules, deliveries).await? {
+        if lead.is_some_and(|lead| !mail.names(lead, now)) {
+            continue;
+        }
         by_notice.entry(notice_id).or_default().push(mail);
     }
     Ok(notices
@@ -169,6 +173,28 @@ pub(super) async fn mails(tx: &mut Tx, now: Timestamp, rules: &Rules, deliveries
 }
 
 impl Mail {
+    /// Tells whether a mail that was made for a lead names it: each new attempt of a digest or a reminder leaves out what is answered or has expired since
+    /// (`R-DIGEST`). The first one names all that it was made for.
+    fn names(&self, lead: &Lead, now: Timestamp) -> bool {
+        let is_retried = match self.kind {
+            Kind::Digest | Kind::Reminder => !self.attempts.is_empty(),
+            Kind::Lead | Kind::Expiry | Kind::Decline => false,
+        };
+        let left_at = (lead.stage_at(now) != Stage::Received).then(|| lead.accepted_at().unwrap_or_else(|| lead.stage_since_at(now)));
+        let (true, Some(left_at)) = (is_retried, left_at) else {
+            return true;
+        };
+        let may_have_arrived = [State::Sent.as_str(), State::InDoubt.as_str()];
+        let has_arrived = self
+            .attempts
+            .iter()
+            .enumerate()
+            .any(|(n, attempt)| may_have_arrived.contains(&attempt.outcome.as_str()) && (n == 0 || attempt.date_time < left_at));
+        let is_still_to_go = self.state == State::Queued.as_str();
+        let has_gone = may_have_arrived.contains(&self.state);
+        has_arrived || !(is_still_to_go || has_gone)
+    }
+
     fn new(delivery: Delivery, attempts: Vec<Try>, kept: Option<KeptMail>) -> Self {
         let next = delivery.next_at();
         Self {
