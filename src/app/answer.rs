@@ -202,7 +202,7 @@ pub async fn answer(
         lead.stage = stage;
         lead.stage_since = now;
     }
-    lead.answer = Some(Value::Object(with_stamp(said, &lead, now)).to_string());
+    lead.answer = Some(Value::Object(with_stamp(said, &lead)).to_string());
     if was == Stage::Received {
         let mut leads = [lead];
         withdraw(&mut tx, now, &mut leads, "the lead was answered before it was mailed").await?;
@@ -307,9 +307,10 @@ fn give_currency(said: &mut Map<String, Value>, lead: &Lead) -> Result<(), Error
     Ok(())
 }
 
-fn with_stamp(mut said: Map<String, Value>, lead: &Lead, now: Timestamp) -> Map<String, Value> {
+/// Notes when the lead was accepted: now, or, where the portal's record said so, then; an edit of what was said does not move that.
+fn with_stamp(mut said: Map<String, Value>, lead: &Lead) -> Map<String, Value> {
     if lead.stage == Stage::Accepted && !said.contains_key("acceptedDateTime") {
-        said.insert("acceptedDateTime".into(), now.to_string().into());
+        said.insert("acceptedDateTime".into(), lead.stage_since.to_string().into());
     }
     said
 }

@@ -12,6 +12,22 @@ fn ready(posthorn: &Posthorn) -> &Posthorn {
     posthorn.at(NOW).partner_records([partner("contoso")])
 }
 
+/// `R-ACCEPT`, `R-SYNC`: what is added later to a lead that was accepted in the portal leaves when that was.
+#[test]
+fn an_edit_does_not_move_when_a_lead_was_accepted() {
+    both(|posthorn| {
+        let accepted = lead("L1").status("Active", "Accepted").updated("2026-03-02T08:45:00Z");
+        ready(posthorn)
+            .leads([lead("L1")])
+            .leads([accepted.with("acceptedDateTime", "2026-03-02T08:30:00Z")]);
+        posthorn.at("2026-03-04T09:00:00Z");
+        let edited = posthorn.json(&["leads", "edit", "L1", "--notes", "Called."]);
+        let since = json!("2026-03-02T08:30:00.000Z");
+        assert_eq!((&edited["acceptedDateTime"], &edited["posthorn"]["stageSince"]), (&since, &since));
+        assert_eq!(edited["posthorn"]["answer"]["acceptedDateTime"], since);
+    });
+}
+
 /// `R-ACCEPT`
 #[test]
 fn what_was_said_when_a_lead_was_accepted_is_shown_with_it() {
