@@ -10,7 +10,7 @@ use crate::app::fire::close_early;
 use crate::app::known::{Known, zone_of};
 use crate::app::new_lead::join_digests;
 use crate::app::record::{facts, outcome};
-use crate::app::resolve::{Fate, Plan, Read, plan_by};
+use crate::app::resolve::{Fate, Plan, Read, needs_telling, plan_by};
 use crate::app::tick::join_reminders;
 use crate::app::{Error, Rules, about_lead, about_partner};
 use crate::lead::{Lead, LeadId};
@@ -411,10 +411,7 @@ async fn read_letters(
                 }
             })
             .collect();
-        let still = |lead: &Lead| match delivery.kind {
-            Kind::Lead | Kind::Digest | Kind::Reminder => lead.is_unanswered_at(now),
-            Kind::Expiry | Kind::Decline => true,
-        };
+        let still = |lead: &Lead| needs_telling(delivery.kind, lead, now);
         let partner = known.partner(&delivery.partner_id).cloned();
         let names = about.iter().map(|lead| {
             let named = known.partner(&lead.partner_id).and_then(|partner| partner.name.clone());

@@ -242,11 +242,25 @@ fn plan_forward(now: Timestamp, subjects: &Subjects, plan: &mut Plan) {
     }];
 }
 
+/// Tells whether a mail that is written now is to name a lead. A reminder names none whose expiry was moved away after it was marked (`R-SYNC`): it is
+/// marked and reminded of when that one is near.
+pub(super) fn needs_telling(kind: Kind, lead: &Lead, now: Timestamp) -> bool {
+    match kind {
+        Kind::Lead | Kind::Digest => lead.is_unanswered_at(now),
+        Kind::Reminder => lead.is_unanswered_at(now) && lead.is_expiring_at(now),
+        Kind::Expiry | Kind::Decline => true,
+    }
+}
+
 /// Each address gets exactly the leads that it would have been mailed singly (`R-DIGEST`, `R-REMIND`).
 fn plan_gathered(now: Timestamp, rules: &Rules, subjects: &Subjects, leads: &[Lead], plan: &mut Plan) {
-    let open: Vec<&Lead> = leads.iter().filter(|lead| lead.is_unanswered_at(now)).collect();
+    let open: Vec<&Lead> = leads.iter().filter(|lead| needs_telling(plan.notice.kind, lead, now)).collect();
     if open.is_empty() {
-        plan.fate = Fate::NothingLeft(NOTHING_LEFT.to_owned());
+        let why = match plan.notice.kind {
+            Kind::Reminder => "none of its leads is still unanswered and about to expire",
+            Kind::Lead | Kind::Digest | Kind::Expiry | Kind::Decline => NOTHING_LEFT,
+        };
+        plan.fate = Fate::NothingLeft(why.to_owned());
         return;
     }
     let mut by_address: BTreeMap<EmailAddress, (Planned, usize)> = BTreeMap::new();

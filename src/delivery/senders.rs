@@ -397,7 +397,8 @@ fn written(compose: impl FnOnce() -> Result<Composed, NoMail>) -> Result<Compose
 fn nothing_left(kind: Kind) -> &'static str {
     match kind {
         Kind::Lead => "the lead needs no answer any more",
-        Kind::Digest | Kind::Reminder => "none of its leads is still unanswered",
+        Kind::Digest => "none of its leads is still unanswered",
+        Kind::Reminder => "none of its leads is still unanswered and about to expire",
         Kind::Expiry | Kind::Decline => "its lead is not here any more",
     }
 }

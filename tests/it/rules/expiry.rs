@@ -293,6 +293,36 @@ fn a_lead_about_to_expire_is_marked_and_its_address_reminded_in_the_same_thread(
     });
 }
 
+/// `R-REMIND`, `R-SYNC`: a lead whose expiry moves away between its mark and the end of the day is reminded of when the new one is near, not before.
+#[test]
+fn a_lead_whose_expiry_moved_away_is_not_reminded_of_before_its_time() {
+    both(|posthorn| {
+        posthorn.setting("policy.remind_by_mail", "true").at("2026-03-02T10:00:00Z");
+        posthorn.partner_records([partner("contoso"), partner("alone")]);
+        let leads = [lead("stays"), lead("moves"), lead("only").partner("alone")].map(|lead| lead.expires("2026-03-10T20:00:00Z"));
+        posthorn.leads(leads).work().at("2026-03-07T20:00:00Z").work();
+        let moved =
+            [lead("moves"), lead("only").partner("alone")].map(|lead| lead.updated("2026-03-07T21:00:00Z").expires("2026-03-20T20:00:00Z"));
+        posthorn.at("2026-03-07T22:00:00Z").leads(moved);
+        assert_eq!(shown(posthorn, "moves")["posthorn"]["expiring"], false);
+        let reminded = |posthorn: &Posthorn| {
+            let reminders = posthorn.mails_of("reminder");
+            let mut ids: Vec<_> = reminders.iter().map(|mail| (mail.date[..10].to_owned(), linked(mail))).collect();
+            ids.sort();
+            ids
+        };
+        let first = ("2026-03-08".to_owned(), vec!["stays".to_owned()]);
+        posthorn.at("2026-03-08T00:00:00Z").work();
+        assert_eq!(reminded(posthorn), std::slice::from_ref(&first));
+        posthorn.at("2026-03-17T20:00:00Z").work();
+        assert_eq!(shown(posthorn, "moves")["posthorn"]["expiring"], true);
+        posthorn.at("2026-03-18T00:00:00Z").work();
+        let second = |id: &str| ("2026-03-18".to_owned(), vec![id.to_owned()]);
+        assert_eq!(reminded(posthorn), [first, second("moves"), second("only")]);
+        posthorn.audit_is_clean();
+    });
+}
+
 /// `R-REMIND`: by default nobody is mailed, and 0 turns the mark off.
 #[test]
 fn reminders_are_marks_unless_mail_is_set() {
