@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 use crate::app::Error;
 use crate::app::page::{Cursor, LIMIT_MAX, Page, key_or};
 use crate::fields::ID_CHARS_MAX;
+use crate::lead::show::hide_contact;
 use crate::lead::{LeadId, Record};
 use crate::partner::PartnerId;
+use crate::store::leads::find_lead;
 use crate::store::rejected::{Rejected, find_open_of_leads, find_rejected, list_open, resolve_rejected};
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
@@ -117,12 +119,28 @@ fn partner_of(rejected: &Rejected) -> Option<String> {
     })
 }
 
-/// Shows a record and everything that is wrong with it, whatever has become of it; with `partner`, only one of that partner's.
+/// Shows a record and everything that is wrong with it, whatever has become of it; with `partner`, only one of that partner's. Where its lead is here
+/// and has expired by `now`, it shows no contact data either.
 ///
 /// # Errors
 /// There is none with this id, or the database cannot be read.
-pub async fn show(store: &Store, id: i64, partner: Option<&PartnerId>) -> Result<ShownRejected, Error> {
-    Ok(ShownRejected::from(find(store, id, partner).await?))
+pub async fn show(store: &Store, now: Timestamp, id: i64, partner: Option<&PartnerId>) -> Result<ShownRejected, Error> {
+    shown(store, now, find(store, id, partner).await?).await
+}
+
+async fn shown(store: &Store, now: Timestamp, rejected: Rejected) -> Result<ShownRejected, Error> {
+    let is_hidden = match lead_of(&rejected.record) {
+        Some(id) => {
+            let lead = find_lead(&mut store.read().await?, &id).await?;
+            lead.is_some_and(|lead| lead.is_contact_hidden_at(now) && is_of_partner(&rejected, &lead.partner_id))
+        }
+        None => false,
+    };
+    let mut shown = ShownRejected::from(rejected);
+    if let (true, Value::Object(record)) = (is_hidden, &mut shown.record) {
+        hide_contact(record);
+    }
+    Ok(shown)
 }
 
 /// Returns a record that waits to be corrected.
@@ -144,13 +162,13 @@ pub async fn find_open(store: &Store, id: i64, partner: Option<&PartnerId>) -> R
 ///
 /// # Errors
 /// There is none with this id, it has been dealt with, or the database cannot record it.
-pub async fn discard(store: &Store, id: i64, partner: Option<&PartnerId>) -> Result<ShownRejected, Error> {
+pub async fn discard(store: &Store, now: Timestamp, id: i64, partner: Option<&PartnerId>) -> Result<ShownRejected, Error> {
     let mut rejected = find_open(store, id, partner).await?;
     if discard_all(store, &[id]).await? == 0 {
         return Err(Error::Refused(format!("record {id} has just been dealt with; look at it again")));
     }
     DISCARDED.clone_into(&mut rejected.state);
-    Ok(ShownRejected::from(rejected))
+    shown(store, now, rejected).await
 }
 
 /// Drops those of the records that still wait to be corrected, and returns how many that are.
@@ -185,8 +203,12 @@ pub(super) async fn settle_corrected<'a>(tx: &mut Tx, accepted: impl Iterator<It
 
 fn is_corrected_by(rejected: &Rejected, record: Option<&Record>) -> bool {
     let Some(record) = record else { return false };
-    let is_of_partner = partner_of(rejected).is_none_or(|partner| partner == record.partner_id.as_str());
-    is_of_partner && version_of(&rejected.record).is_none_or(|version| version <= record.version)
+    is_of_partner(rejected, &record.partner_id) && version_of(&rejected.record).is_none_or(|version| version <= record.version)
+}
+
+/// Tells whether a record is of this partner, or does not say whose it is.
+fn is_of_partner(rejected: &Rejected, id: &PartnerId) -> bool {
+    partner_of(rejected).is_none_or(|partner| partner == id.as_str())
 }
 
 /// Returns the lead that the text of a rejected record names, where it can be read and be one.

@@ -51,7 +51,7 @@ pub(crate) async fn list(args: &RejectedList, ctx: &Context) -> Result<Exit, Fai
 pub(crate) async fn show(args: &RejectedShow, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
     let shown = match args.id.parse() {
-        Ok(id) => rejected::show(&session.store, id, None).await,
+        Ok(id) => rejected::show(&session.store, session.now, id, None).await,
         Err(_) => Err(rejected::unknown(&args.id)),
     };
     session.store.close().await;

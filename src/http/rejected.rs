@@ -66,7 +66,7 @@ async fn list(
     responses((status = 200, description = "The record", body = ShownRejected), Refusals))]
 async fn show(State(site): State<Site>, caller: Caller, Path(id): Path<i64>) -> Result<Json<ShownRejected>, Problem> {
     caller.may_read()?;
-    Ok(Json(rejected::show(&site.store, id, caller.partner()).await?))
+    Ok(Json(rejected::show(&site.store, site.now(), id, caller.partner()).await?))
 }
 
 /// A record in its place.
@@ -139,5 +139,5 @@ async fn retry(
     responses((status = 200, description = "It is dropped", body = ShownRejected), Refusals))]
 async fn discard(State(site): State<Site>, caller: Caller, Path(id): Path<i64>) -> Result<Json<ShownRejected>, Problem> {
     caller.may(&[Scope::Ops])?;
-    Ok(Json(rejected::discard(&site.store, id, caller.partner()).await?))
+    Ok(Json(rejected::discard(&site.store, site.now(), id, caller.partner()).await?))
 }

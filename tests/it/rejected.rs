@@ -224,6 +224,38 @@ fn a_record_of_another_partners_lead_is_kept_with_its_content() {
     });
 }
 
+/// `R-EXPIRY`: what came wrong of a lead shows no more of its customer than the lead itself.
+#[test]
+fn a_rejected_record_of_an_expired_lead_shows_no_contact_data() {
+    both(|posthorn| {
+        posthorn.at(NOW).partner_records([partner("contoso")]);
+        let wrong = |id: &str| lead(id).with("callToAction", "Contact");
+        import_bad(posthorn, [wrong("corrected"), wrong("wrong")]);
+        posthorn.leads([lead("corrected")]);
+        let is_shown = |id: &str| {
+            let texts = [
+                posthorn.ok(&["rejected", "show", id]),
+                posthorn.json(&["rejected", "show", id]).to_string(),
+            ];
+            let [page, json] = texts.map(|text| text.contains("ada@fabrikam.example"));
+            assert_eq!(page, json);
+            page
+        };
+        posthorn.at("2026-03-16T07:59:59.999Z");
+        assert_eq!((is_shown("1"), is_shown("2")), (true, true));
+        posthorn.at("2026-03-16T08:00:00.000Z");
+        assert_eq!(
+            (is_shown("1"), is_shown("2")),
+            (false, true),
+            "the second one has to be corrected, and is no lead"
+        );
+        assert_eq!(
+            posthorn.json(&["rejected", "show", "1"])["record"]["customerProfile"]["team"],
+            json!([])
+        );
+    });
+}
+
 /// `R-INTAKE`: the corrected record is imported like any other, and nobody has to tell the list of it.
 #[test]
 fn a_rejected_record_leaves_the_list_when_its_lead_comes_in_corrected() {
