@@ -64,7 +64,7 @@ impl Lead {
 
     /// Returns the customer's name as it may be shown at `now`: a name that is a person's is contact data (`R-EXPIRY`).
     pub fn shown_customer(&self, now: Timestamp) -> String {
-        if self.is_contact_hidden_at(now) && people(&self.record_json()).any(|name| name == self.customer) {
+        if self.is_contact_hidden_at(now) && people(&self.record_json()).any(|name| is_same_name(&name, &self.customer)) {
             return HIDDEN.to_owned();
         }
         self.customer.clone()
@@ -103,6 +103,12 @@ fn full_name(person: &Value) -> Option<String> {
     let part = |key: &str| person.get(key).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
     let name = format!("{} {}", part("firstName"), part("lastName")).trim().to_owned();
     (!name.is_empty()).then_some(name)
+}
+
+/// Compares names as a reader does, whatever their case and the spaces in them.
+fn is_same_name(one: &str, other: &str) -> bool {
+    let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    words(one) == words(other)
 }
 
 /// Lays what the partner said over the record, and takes out of it what he took away (`R-ACCEPT`).
@@ -155,7 +161,7 @@ pub fn hide_contact(json: &mut Map<String, Value>) {
     let is_person = profile
         .get("name")
         .and_then(Value::as_str)
-        .is_some_and(|name| names.iter().any(|n| n == name));
+        .is_some_and(|name| names.iter().any(|n| is_same_name(n, name)));
     if is_person {
         profile.insert("name".into(), HIDDEN.into());
     }

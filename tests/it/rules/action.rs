@@ -210,11 +210,18 @@ fn an_expired_leads_item_names_no_person() {
     both(|posthorn| {
         let receiver = with_action_center(posthorn);
         posthorn.at("2026-03-02T10:00:00Z").partner_records([partner("contoso")]);
-        posthorn.leads([lead("L1").customer("Ada Byron")]).work();
+        posthorn
+            .leads([lead("L1").customer("Ada Byron"), lead("L2").customer("ada  BYRON")])
+            .work();
         posthorn.at("2026-03-16T08:00:00Z").work();
         let items = posted(&receiver);
-        let last = items["L1"].last().expect("it was posted").to_string();
-        assert!(!last.contains("Byron"), "{last}");
+        for id in ["L1", "L2"] {
+            let last = items[id].last().expect("it was posted").to_string();
+            let shown = posthorn.json(&["leads", "show", id]).to_string();
+            for told in [last, shown] {
+                assert!(!told.to_lowercase().contains("byron"), "{told}");
+            }
+        }
     });
 }
 
