@@ -131,7 +131,7 @@ impl Fetcher {
         if !is_below(&self.base, uri) {
             return Err(Fetched::Failed(format!(
                 "it is not below portal.resource_url ({}), and so is not fetched",
-                self.base
+                secret::mask_web_address(&self.base)
             )));
         }
         let mut request = self.client.get(uri).header(reqwest::header::ACCEPT, "application/json");

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use crate::settings::secret::mask_web_address;
 use crate::settings::tables::Settings;
 
 /// A type that a key may have.
@@ -111,7 +112,10 @@ impl Visitor for Show {
     fn read_by<T: Setting>(&mut self, key: &'static str, field: &mut T, _: impl Fn(&toml::Value) -> Result<T, String>) {
         self.rows.push(Row {
             key: format!("{}{key}", self.prefix),
-            value: field.show(),
+            value: field.show().map(|value| match value {
+                toml::Value::String(text) => toml::Value::String(mask_web_address(&text)),
+                other => other,
+            }),
         });
     }
 

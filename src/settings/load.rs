@@ -267,7 +267,7 @@ fn override_by(
             continue;
         };
         let set = match text.to_str() {
-            Some(text) => set(values, &key, value_of(text)).map(|()| text.to_owned()),
+            Some(text) => set(values, &key, &key, value_of(text)).map(|()| text.to_owned()),
             None => Err("is not UTF-8 text".into()),
         };
         match set {
@@ -296,19 +296,26 @@ fn value_of(text: &str) -> toml::Value {
     only.unwrap_or_else(|| toml::Value::String(text.into()))
 }
 
-fn set(values: &mut toml::Table, key: &str, value: toml::Value) -> Result<(), String> {
+/// Tells whether a key is none of a table of settings, but a table itself: a text for each language.
+fn holds_texts(key: &str) -> bool {
+    key == "footer"
+}
+
+/// Sets `key`, which is what is left of the `whole` one in the table `values`.
+fn set(values: &mut toml::Table, whole: &str, key: &str, value: toml::Value) -> Result<(), String> {
     let Some((outer, inner)) = key.split_once('.') else {
-        if value.is_table() || values.get(key).is_some_and(toml::Value::is_table) {
+        let is_table = value.is_table() || values.get(key).is_some_and(toml::Value::is_table);
+        if is_table && !(value.is_table() && holds_texts(key)) {
             return Err(format!(
-                "{key} is a table; set its keys one by one, as {}",
-                variable(&format!("{key}.…"))
+                "{whole} is a table; set its keys one by one, as {}",
+                variable(&format!("{whole}.…"))
             ));
         }
         values.insert(key.into(), value);
         return Ok(());
     };
     match values.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new())) {
-        toml::Value::Table(table) => set(table, inner, value),
+        toml::Value::Table(table) => set(table, whole, inner, value),
         toml::Value::Array(_) => Err(format!(
             "{outer} is a list; set it whole, such as '[{{ host = \"mail.example\" }}]'"
         )),
@@ -486,6 +493,22 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_a_table_is_told_its_whole_name() {
+        for (name, expected) in [
+            (
+                "POSTHORN__PROGRAMMES__GOLD",
+                "programmes.gold is a table; set its keys one by one, as POSTHORN__PROGRAMMES__GOLD__…",
+            ),
+            ("POSTHORN__MAIL", "mail is a table; set its keys one by one, as POSTHORN__MAIL__…"),
+        ] {
+            let found = load_text("", &[(name, "{ from = \"c@contoso.com\" }")])
+                .expect_err("is refused")
+                .to_string();
+            assert_eq!(found, format!("{name}: {expected}"));
+        }
+    }
+
+    #[test]
     fn a_variable_wins_over_the_file_and_is_read_as_toml_else_as_text() {
         let text = "[mail]\nfrom = \"a@contoso.com\"\nreply_to = \"b@contoso.com\"\n[portal]\nname = \"Contoso\"\n";
         for (name, set, key, value) in [
@@ -502,6 +525,18 @@ mod tests {
                 "0 9 * * *",
                 "policy.digest_cron",
                 Some("\"0 9 * * *\""),
+            ),
+            (
+                "POSTHORN__TEMPLATES__BRANDING__FOOTER",
+                "{ en = \"London\", pt-BR = \"Lisboa\" }",
+                "templates.branding.footer",
+                Some("{ en = \"London\", pt-BR = \"Lisboa\" }"),
+            ),
+            (
+                "POSTHORN__TEMPLATES__BRANDING__FOOTER__EN",
+                "London",
+                "templates.branding.footer",
+                Some("{ en = \"London\" }"),
             ),
             (
                 "POSTHORN__POLICY__RECIPIENT_RUNGS",

@@ -105,7 +105,7 @@ impl Origins {
             .iter()
             .find(|(inner, _)| inner.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
         match (inside, &self.file) {
-            (Some((_, name)), _) if or_above => Place::Variable(name.clone()),
+            (Some((_, name)), _) => Place::Variable(name.clone()),
             (_, Some(file)) if or_above => Place::Line(file.clone(), 0),
             _ => Place::Default,
         }

@@ -90,11 +90,31 @@ pub(crate) fn mask_url(url: &str) -> String {
     {
         masked.replace_range(start + colon + 1..at, MASK);
     }
-    if let Some(start) = masked.find("password=").map(|i| i + "password=".len()) {
-        let end = masked[start..].find('&').map_or(masked.len(), |i| start + i);
-        masked.replace_range(start..end, MASK);
+    // `password=` and `sslpassword=`, in any case and however often.
+    let is_end = |c: char| matches!(c, '?' | '&' | ' ');
+    let parameters = masked.split_inclusive(is_end).map(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if may_be_password(name) => format!("{name}={MASK}{}", &value[value.trim_end_matches(is_end).len()..]),
+        _ => parameter.to_owned(),
+    });
+    parameters.collect()
+}
+
+/// Tells whether a parameter may hold a password. The driver decodes names: one with `%` may be any.
+fn may_be_password(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with("password") || name.contains('%')
+}
+
+/// Hides the password in a web address, which ends where a path, query or fragment begins.
+pub(crate) fn mask_web_address(url: &str) -> String {
+    let Some(start) = url.find("://").map(|at| at + 3) else {
+        return url.to_owned();
+    };
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    let who = url[start..end].rfind('@').map(|at| &url[start..start + at]);
+    match who.and_then(|who| who.find(':').map(|colon| (start + colon + 1, start + who.len()))) {
+        Some((from, to)) => format!("{}{MASK}{}", &url[..from], &url[to..]),
+        None => url.to_owned(),
     }
-    masked
 }
 
 #[cfg(test)]
@@ -123,10 +143,32 @@ mod tests {
                 "postgres:///posthorn?user=a&password=***&sslmode=require",
             ),
             ("postgres:///posthorn?password=hush", "postgres:///posthorn?password=***"),
+            (
+                "postgres:///posthorn?sslpassword=hush&sslmode=require&password=hush",
+                "postgres:///posthorn?sslpassword=***&sslmode=require&password=***",
+            ),
+            (
+                "postgres:///posthorn?user=a&pass%77ord=hush&PASSWORD=hush",
+                "postgres:///posthorn?user=a&pass%77ord=***&PASSWORD=***",
+            ),
+            ("host=db.example password=hush", "host=db.example password=***"),
             ("sqlite:posthorn.db", "sqlite:posthorn.db"),
         ] {
             assert_eq!(mask_url(url), masked, "{url}");
             assert_eq!(format!("{:?} {0}", DatabaseUrl(url.into())), format!("{masked:?} {masked}"));
+        }
+    }
+
+    #[test]
+    fn no_web_address_shows_its_password() {
+        for (url, masked) in [
+            ("https://posthorn:hush@portal.example/v1", "https://posthorn:***@portal.example/v1"),
+            ("https://posthorn:hu@sh@portal.example", "https://posthorn:***@portal.example"),
+            ("https://posthorn@portal.example/v1", "https://posthorn@portal.example/v1"),
+            ("https://portal.example:8443/a@b?c=d:e@f", "https://portal.example:8443/a@b?c=d:e@f"),
+            ("Partner portal", "Partner portal"),
+        ] {
+            assert_eq!(mask_web_address(url), masked, "{url}");
         }
     }
 
