@@ -373,7 +373,8 @@ fn build(
     };
     let (mut flat, mut faults) = (BTreeMap::new(), Vec::new());
     for part in parts() {
-        match make(&part, language, &brand, &flattener) {
+        let start = Place::start_of(&files[&part.file].origin);
+        match make(&part, &start, language, &brand, &flattener) {
             Ok(made) => _ = flat.insert(part.name, made),
             Err(found) => faults.extend(found),
         }
@@ -453,7 +454,7 @@ fn check_syntax(files: &BTreeMap<String, &Source>, chain: &[(&str, &Messages)], 
         .map_err(|error| Error::from_engine(&error, &places))
 }
 
-fn make(part: &Part, language: &str, brand: &BrandView, flattener: &Flattener<'_>) -> Result<Flat, Vec<Error>> {
+fn make(part: &Part, start: &Place, language: &str, brand: &BrandView, flattener: &Flattener<'_>) -> Result<Flat, Vec<Error>> {
     let mut flat = flattener.flat(&part.file).map_err(|error| vec![error])?;
     let faults = strict::faults(&part.what, part.contract, &flat);
     if !faults.is_empty() {
@@ -461,7 +462,7 @@ fn make(part: &Part, language: &str, brand: &BrandView, flattener: &Flattener<'_
     }
     flat.iter_mut().for_each(|piece| settle(piece, language, brand));
     if part.file.ends_with(".mjml") {
-        let html = mjml::convert(&flat).map_err(|error| vec![error])?;
+        let html = mjml::convert(start, &flat).map_err(|error| vec![error])?;
         return Ok(Flat::compact(html));
     }
     Ok(Flat::new(flat))
@@ -752,6 +753,58 @@ mod tests {
                 "card.mjml",
                 "<mj-text {% if lead.deal %}align=\"left\"{% endif %}>a</mj-text>",
                 "DIR/card.mjml:1:13: \"if lead.deal\" stands between the attributes of an element; it can stand in the value of one, or around the element",
+            ),
+            (
+                "card.mjml",
+                "<mj-text>a\n",
+                "DIR/card.mjml:1:2: <mj-text> is not closed before </mj-column>",
+            ),
+            (
+                "card.mjml",
+                "<mj-text>a\n<b>b<br>\n</mj-text>",
+                "DIR/card.mjml:2:2: <b> is not closed before </mj-text>",
+            ),
+            (
+                "card.mjml",
+                "<mj-text>a</mj-text>\n</mj-text>",
+                "DIR/card.mjml:2:2: </mj-text> closes nothing that is open here",
+            ),
+            (
+                "card.mjml",
+                "<mj-text>a</mj-text>\n<mj-text>a < b</mj-text>",
+                "DIR/card.mjml:2:12: MJML finds what is not well-formed: invalid element cause invalid name token",
+            ),
+            (
+                "card.mjml",
+                "<mj-text>a</mj-text>\n<mj-text align=\"left\" colour=\"#fff\">a</mj-text>",
+                "DIR/card.mjml:2:2: <mj-text> has no \"colour\"; did you mean \"color\"?",
+            ),
+            ("lead.mjml", "", "DIR/lead.mjml:1:1: MJML finds no <mjml> element"),
+            (
+                "layout.mjml",
+                "<mjml>\n<mj-body><mj-section><mj-column><mj-text>{% block title %}{% endblock %}{% block preheader %}{% endblock %}</mj-text>\
+                 {% block content %}{% endblock %}{% block footer %}{% endblock %}</mj-column></mj-section>",
+                "DIR/layout.mjml:2:2: <mj-body> is not closed",
+            ),
+            (
+                "en/messages.toml",
+                "hello = \"**Hi\"",
+                "DIR/en/messages.toml:1:11: <strong> is not closed before </mj-text>",
+            ),
+            (
+                "en/messages.toml",
+                "[lead.heading]\nby = \"lead.urgenc\"\nurgent = \"x\"\nother = \"y\"",
+                "DIR/en/messages.toml:2:12: \"lead\" has no \"urgenc\"; did you mean \"urgency\"?",
+            ),
+            (
+                "en/messages.toml",
+                "[lead.heading]\nby = \"lead.urgency\"\nurgnt = \"x\"\nother = \"y\"",
+                "DIR/en/messages.toml:2:7: \"lead.urgency\" is never \"urgnt\"; did you mean \"urgent\"?",
+            ),
+            (
+                "en/lead.txt",
+                "{% if lead.urgency != \"hot\" %}x{% endif %}",
+                "DIR/en/lead.txt:1:7: \"lead.urgency\" is never \"hot\"; it is one of urgent, cooled",
             ),
             (
                 "en/laed.txt",

@@ -231,8 +231,11 @@ impl Message {
             } else {
                 format!("{} == \"{name}\"", chosen.variable)
             };
-            let keyword = if expanded.is_empty() { "if" } else { "elif" };
-            expanded.push(Piece::Statement(chosen.place.clone(), format!("{keyword} {condition}")));
+            let keyword = if expanded.is_empty() { "if " } else { "elif " };
+            // The variable is what is written there, and what an error points at.
+            let mut place = chosen.place.clone();
+            place.column = place.column.saturating_sub(keyword.len());
+            expanded.push(Piece::Statement(place, format!("{keyword}{condition}")));
             expanded.extend(words(form));
         }
         let other = self.forms.get(OTHER).map(words).unwrap_or_default();

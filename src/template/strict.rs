@@ -226,6 +226,7 @@ impl Check<'_> {
                 Word::Name(_) => {
                     let (found, end) = self.path_at(tag, at);
                     thing = found;
+                    self.compared_at(tag, at, thing, end);
                     end
                 }
                 Word::Mark("|") => self.filter_at(tag, at + 1),
@@ -236,6 +237,26 @@ impl Check<'_> {
             }
         }
         first.map_or((None, at), |(thing, end)| (Some(thing), end))
+    }
+
+    /// Looks at the word that a variable of a few words is compared with: a misspelt one would never be it, in silence.
+    fn compared_at(&mut self, tag: Tag<'_>, n: usize, thing: Option<Thing>, end: usize) {
+        let (Some(Thing::Known(Holds::OneOf(words))), Some(Word::Mark("==" | "!=")), Some(Word::Quoted(word))) =
+            (thing, tag.at(end), tag.at(end + 1))
+        else {
+            return;
+        };
+        if words.contains(&word) {
+            return;
+        }
+        let path = tag.body[tag.words[n].0..tag.words[end].0].trim();
+        let hint = hint(word, words.iter().copied());
+        let hint = if hint.is_empty() {
+            format!("; it is one of {}", words.join(", "))
+        } else {
+            hint
+        };
+        self.fault(tag.place_of(n), format!("\"{path}\" is never \"{word}\"{hint}"));
     }
 
     fn test_at(&mut self, tag: Tag<'_>, n: usize) -> usize {
