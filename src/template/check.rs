@@ -91,6 +91,9 @@ pub fn check(look: impl Into<Look>) -> (Report, Option<Set>) {
                 kind: kind.as_str(),
                 html_bytes: tried.into_iter().max().unwrap_or(0),
             });
+            for found in unsaid(&set, kind, language) {
+                note(&mut report.warnings, format!("{kind}, {language}: {found}"));
+            }
         }
         report.languages.push(LanguageReport {
             language: language.to_owned(),
@@ -140,6 +143,50 @@ impl Report {
         }
         n_bytes
     }
+}
+
+/// Finds what a mail about leads does not say of one, though it has to, in HTML and plain text alike (`R-WHO-MAILS`).
+fn unsaid(set: &Set, kind: Kind, language: &str) -> Vec<String> {
+    let mut marked = set.sample(kind, language);
+    let told = match kind {
+        Kind::Lead => marked.lead.as_mut(),
+        Kind::Digest | Kind::Reminder => marked.leads.first_mut(),
+        Kind::Expiry | Kind::Decline => None,
+    };
+    let Some(lead) = told else { return Vec::new() };
+    let marks = [
+        ("customer", "its customer", "qzcustomer"),
+        ("deal", "its deal", "qzdeal"),
+        ("due", "when it is due", "qzdue"),
+        ("link", "where it is opened", "https://qzlink.example/"),
+    ];
+    [lead.customer, lead.due, lead.link] = [marks[0].2, marks[2].2, marks[3].2].map(str::to_owned);
+    lead.deal = Some(marks[1].2.to_owned());
+    let is_urgent = lead.urgency.is_some();
+    // What cannot be rendered is told elsewhere.
+    let Ok(mail) = set.render(kind, language, &marked) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let parts = [("HTML", &mail.html), ("plain text", &mail.text)];
+    for (part, words) in parts {
+        for (variable, what, mark) in marks {
+            if !words.contains(mark) {
+                found.push(format!("its {part} does not say of a lead {what} (lead.{variable})"));
+            }
+        }
+    }
+    if let Some(lead) = marked.lead.as_mut().or(marked.leads.first_mut()) {
+        lead.urgency = None;
+    }
+    if let (Ok(calm), true) = (set.render(kind, language, &marked), is_urgent) {
+        for ((part, words), calm) in parts.into_iter().zip([&calm.html, &calm.text]) {
+            if words == calm {
+                found.push(format!("its {part} does not say of a lead that it is urgent (lead.urgency)"));
+            }
+        }
+    }
+    found
 }
 
 fn note(notes: &mut Vec<String>, text: String) {
@@ -243,6 +290,11 @@ mod tests {
     fn what_is_worth_a_look_is_told() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("footer.txt"), "").unwrap();
+        for file in ["reminder.mjml", "reminder.txt"] {
+            let layout = file.replace("reminder", "layout");
+            let text = format!("{{% extends \"{layout}\" %}}{{% block content %}}{{% endblock %}}");
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
         std::fs::write(folder.path().join("lead.txt"), "{% if lead.deal %}{% endif %}").unwrap();
         std::fs::write(
             folder.path().join("decline.mjml"),
@@ -259,6 +311,19 @@ mod tests {
         assert_eq!(report.faults, [""; 0]);
         let has = |text: &str| report.warnings.iter().any(|warning| warning.contains(text));
         assert!(has("lead, en: lead.txt says nothing"), "{:?}", report.warnings);
+        for part in ["HTML", "plain text"] {
+            for what in [
+                "its customer (lead.customer)",
+                "its deal (lead.deal)",
+                "when it is due (lead.due)",
+                "where it is opened (lead.link)",
+                "that it is urgent (lead.urgency)",
+            ] {
+                let told = format!("reminder, fr: its {part} does not say of a lead {what}");
+                assert!(has(&told), "{told} is not in {:?}", report.warnings);
+            }
+        }
+        assert!(!has("digest, fr: its HTML does not say"), "{:?}", report.warnings);
         assert!(
             has("decline, en: \"pale\" is #999999 on #ffffff, a contrast of 2.85; 4.5"),
             "{:?}",
