@@ -201,10 +201,18 @@ fn look_at_disks(asked: &Asked<'_>) -> Vec<Check> {
 fn judge_disk(name: &'static str, what: &str, path: &Path) -> Check {
     // What is not there yet will be made in the nearest folder that is.
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // `mail/` is not there where `mail` is a file.
+    let absolute: PathBuf = absolute.components().collect();
     let Some(there) = absolute.ancestors().find(|folder| folder.exists()) else {
         return Check::passed_over(AREA, name, format!("The disk of {what} cannot be found: {}.", path.display()));
     };
     let shown = path.display();
+    // The embedded database is a file; everything else on the way to it, and the Maildir, is a folder.
+    let is_database = name == "disk.database" && there == absolute;
+    if !is_database && !there.is_dir() {
+        let found = format!("{} is no folder, where {what} is to be ({shown}).", there.display());
+        return Check::wrong(AREA, name, found, "Move it out of the way, or set another path.");
+    }
     if access(there, Access::WRITE_OK).is_err() {
         let found = format!("This user may not write {}, where {what} is to be ({shown}).", there.display());
         return Check::wrong(AREA, name, found, "Run this as posthorn's user, or give that user the folder.");

@@ -422,6 +422,14 @@ fn secrets_that_everybody_reads_and_files_that_are_not_there_are_told() {
     bench.finds("secrets", "wrong", "dkim.key_file: cannot read the secret in dkim.pem");
 }
 
+#[test]
+fn a_maildir_that_is_a_file_is_told() {
+    let bench = Bench::new();
+    bench.posthorn.setting("mail.transport", "maildir").setting("mail.maildir", "out/");
+    bench.posthorn.file("out", "");
+    bench.finds("disk.maildir", "wrong", "out is no folder, where the Maildir is to be (out/)");
+}
+
 /// Beside a running server, on both engines: the worker is seen, the pages answer, the clocks are compared.
 #[test]
 fn a_running_server_goes_on_and_is_seen() {
