@@ -19,6 +19,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::reload::TemplateWatch;
 use crate::cli::session::{Session, fresh_key};
 use crate::clock::{Clock, Next, wall_now};
+use crate::delivery;
 use crate::delivery::bounce::Inbox;
 use crate::delivery::compose::Composer;
 use crate::delivery::lease::Lease;
@@ -75,8 +76,9 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         settings,
         ctx.clock,
         &lease,
-        &stop,
+        &stop.child_token(),
     )?;
+    let (epochs, epoch) = watch::channel(lease.epoch);
     let posts = Posts::new(&session.store, &current.rules, settings, lease.epoch)?;
     let fetches = Fetches::new(&session.store, settings).map_err(Failure::input)?;
     let (reloaded, current) = watch::channel(current);
@@ -137,8 +139,9 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         pace.clone(),
         worker,
         lease,
+        epochs,
         current.clone(),
-        settings.worker.drain,
+        settings.clone(),
     ));
     tasks.spawn(run_fetches(pace.clone(), fetches, current.clone()));
     tasks.spawn(run_bounces(
@@ -148,7 +151,7 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         current.clone(),
         wake.clone(),
     ));
-    tasks.spawn(run_posts(pace, posts));
+    tasks.spawn(run_posts(pace, posts, epoch));
     let config = ctx.loaded.file().map(PathBuf::from);
     let ended = watch_signals(
         signals,
@@ -448,20 +451,53 @@ async fn run_timers(store: Store, mut pace: Pace, current: watch::Receiver<Curre
     Ok(())
 }
 
+/// Works until it is told to stop. Where the lease runs out (the database was away for longer, or the machine stood still), another worker takes
+/// the former one's place as soon as it can; what listens goes on meanwhile.
 async fn run_worker(
     store: Store,
     mut pace: Pace,
     mut worker: Worker,
     mut lease: Lease,
+    epochs: watch::Sender<i64>,
     mut current: watch::Receiver<Current>,
-    drain: Duration,
+    settings: Settings,
 ) -> Result<(), Failure> {
-    let mut ended = Ok(());
-    while !pace.stop.is_cancelled() {
-        ended = lease.keep(&store).await;
-        if ended.is_err() {
-            break;
+    let drain = settings.worker.drain;
+    loop {
+        let ended = keep_working(&store, &mut pace, &mut worker, &mut lease, &mut current).await;
+        if let Err(lost) = &ended {
+            tracing::error!("the worker ended, another one takes its place when the database is there: {lost}");
+            // What is out is written down then, if nobody has taken it over; nothing more is handed over under a lease that is past.
+            wait_for(&store, &pace).await;
         }
+        let grace = if ended.is_ok() { drain } else { drain.min(GRACE_AFTER_ERROR) };
+        let drained = worker.drain(&mut lease, grace).await;
+        if pace.stop.is_cancelled() {
+            let given_back = lease.end(&store).await;
+            return Ok(ended.and(drained).and(given_back)?);
+        }
+        worker = loop {
+            match begin_again(&store, &pace, &mut lease, &current, &settings).await {
+                Ok(worker) => break worker,
+                Err(_) if pace.stop.is_cancelled() => return Ok(ended?),
+                again => _ = pace.or_pause(again.map(|_| Next::Now)).await,
+            }
+        };
+        epochs.send_replace(lease.epoch);
+        tracing::info!(epoch = lease.epoch, "working again");
+    }
+}
+
+/// Takes turns until it is told to stop.
+async fn keep_working(
+    store: &Store,
+    pace: &mut Pace,
+    worker: &mut Worker,
+    lease: &mut Lease,
+    current: &mut watch::Receiver<Current>,
+) -> Result<(), delivery::Error> {
+    while !pace.stop.is_cancelled() {
+        lease.keep(store).await?;
         if current.has_changed().unwrap_or(false) {
             let now = current.borrow_and_update().clone();
             worker.reload(&now.rules, &now.composer);
@@ -470,10 +506,37 @@ async fn run_worker(
         let next = pace.or_pause(next.map_err(Failure::from)).await;
         pace.rest(next).await;
     }
-    let grace = if ended.is_ok() { drain } else { drain.min(GRACE_AFTER_ERROR) };
-    let drained = worker.drain(&mut lease, grace).await;
-    let given_back = lease.end(&store).await;
-    Ok(ended.and(drained).and(given_back)?)
+    Ok(())
+}
+
+/// Waits until the database can be written, or until it is told to stop.
+async fn wait_for(store: &Store, pace: &Pace) {
+    while !pace.stop.is_cancelled() {
+        let written = async { store.begin().await?.rollback().await };
+        let written: Result<(), crate::store::Error> = written.await;
+        if written.is_ok() {
+            return;
+        }
+        // Both may be dropped at their await.
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => (),
+            () = pace.stop.cancelled() => (),
+        }
+    }
+}
+
+/// Sets a worker up under a new lease.
+async fn begin_again(
+    store: &Store,
+    pace: &Pace,
+    lease: &mut Lease,
+    current: &watch::Receiver<Current>,
+    settings: &Settings,
+) -> Result<Worker, Failure> {
+    lease.begin_again(store, settings.worker.in_doubt).await?;
+    let Current { rules, composer, .. } = current.borrow().clone();
+    let stop = pace.stop.child_token();
+    Ok(Worker::new(store, &rules, &composer, settings, pace.clock, lease, &stop)?)
 }
 
 /// Hears of work that other processes bring. While it cannot, everything is only seen a little later.
@@ -575,8 +638,9 @@ async fn run_bounces(
     Ok(())
 }
 
-async fn run_posts(mut pace: Pace, mut posts: Posts) -> Result<(), Failure> {
+async fn run_posts(mut pace: Pace, mut posts: Posts, epoch: watch::Receiver<i64>) -> Result<(), Failure> {
     while !pace.stop.is_cancelled() {
+        posts.go_on_under(*epoch.borrow());
         let next = posts.turn(pace.clock.now()).await;
         let next = pace.or_pause(next.map_err(Failure::from)).await;
         pace.rest(next).await;

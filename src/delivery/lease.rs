@@ -107,6 +107,25 @@ impl Lease {
         Ok(is_held)
     }
 
+    /// Enters this process anew in place of a worker whose lease ran out: under another epoch, so that whatever that one did not record is
+    /// taken back as a dead worker's. The embedded database's lock was never given away.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn begin_again(&mut self, store: &Store, in_doubt: InDoubt) -> Result<(), Error> {
+        let mut tx = store.begin().await?;
+        end_worker(&mut tx, self.epoch).await?;
+        let wall_now = wall_now();
+        let alive_until = wall_now.plus(self.span);
+        let epoch = insert_worker(&mut tx, &name(), wall_now, alive_until, in_doubt == InDoubt::Hold).await?;
+        tx.commit().await?;
+        self.epoch = epoch;
+        // The former worker's tasks keep theirs, which is over.
+        self.alive = Alive(Arc::new(AtomicI64::new(alive_until.as_millis())));
+        self.renew_at = wall_now.plus(self.span / RENEWALS);
+        Ok(())
+    }
+
     /// Returns a look at whether the lease holds.
     pub fn alive(&self) -> Alive {
         self.alive.clone()

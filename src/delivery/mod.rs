@@ -49,7 +49,7 @@ pub enum Error {
     Post(#[from] crate::action_center::PosterError),
     /// The lease ran out while the worker stood still; others may have taken over.
     #[error(
-        "the lease of worker {epoch} ran out: the process stood still for longer than worker.lease; it stops, and what it held is taken back"
+        "the lease of worker {epoch} ran out: the process stood still, or the database was away, for longer than worker.lease; what it held is taken back"
     )]
     LeaseLost {
         /// The worker.

@@ -55,6 +55,11 @@ impl Posts {
         })
     }
 
+    /// Goes on under another lease.
+    pub fn go_on_under(&mut self, epoch: i64) {
+        self.epoch = epoch;
+    }
+
     /// Posts a few items whose newest state is due.
     ///
     /// # Errors
