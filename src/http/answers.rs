@@ -9,12 +9,12 @@ use utoipa_axum::routes;
 
 use crate::app::answer::{Action, Terms, answer, upper_case};
 use crate::app::leads;
+use crate::http::auth::Portal;
 use crate::http::extract::{IfMatch, Json, JsonOrNothing, Patch, Path, Tagged};
 use crate::http::problem::{Problem, Refusals};
 use crate::http::schema::LeadResource;
 use crate::http::{Caller, Site};
 use crate::lead::LeadId;
-use crate::settings::Scope;
 use crate::tag;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
@@ -80,7 +80,7 @@ impl From<Outcome> for Terms {
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn accept(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
     JsonOrNothing(terms): JsonOrNothing<Option<Terms>>,
@@ -97,7 +97,7 @@ async fn accept(
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn decline(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
     Json(declined): Json<Declined>,
@@ -119,7 +119,7 @@ async fn decline(
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn won(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
     JsonOrNothing(outcome): JsonOrNothing<Option<Outcome>>,
@@ -136,7 +136,7 @@ async fn won(
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn lost(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
     JsonOrNothing(outcome): JsonOrNothing<Option<Outcome>>,
@@ -153,7 +153,7 @@ async fn lost(
     responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
 async fn edit(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
     Patch { fields, cleared }: Patch<Terms>,
@@ -163,7 +163,6 @@ async fn edit(
 }
 
 async fn say(site: &Site, caller: &Caller, id: String, action: &Action, tag: tag::IfMatch) -> Result<Tagged<Value>, Problem> {
-    caller.may(&[Scope::Portal])?;
     let id = LeadId::new(id);
     // A lead stays its partner's for good: whose it is needs no lock.
     leads::find(&site.store, &id, caller.partner()).await?;

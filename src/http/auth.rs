@@ -206,6 +206,34 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// A caller with the scope `portal`. It stands before the body: whoever may not do it is told so, and not what is wrong with what he sent.
+#[derive(Debug)]
+pub struct Portal(pub Caller);
+
+/// A caller with the scope `ops`, likewise.
+#[derive(Debug)]
+pub struct Ops(pub Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for Portal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.may(&[Scope::Portal])?;
+        Ok(Self(caller))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Ops {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.may(&[Scope::Ops])?;
+        Ok(Self(caller))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,13 +11,13 @@ use utoipa_axum::routes;
 use crate::app::digests::{self, ListedDigest};
 use crate::app::fire::{Runs, list_waiting, run as close};
 use crate::delivery::preview::{Error as PreviewError, Preview, preview as preview_of};
+use crate::http::auth::Ops;
 use crate::http::extract::{Json, Query};
 use crate::http::list::{Here, List, cursor, limit};
 use crate::http::partners::own;
 use crate::http::problem::{Problem, Refusals};
 use crate::http::{Caller, Site};
 use crate::partner::PartnerId;
-use crate::settings::Scope;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
@@ -103,8 +103,7 @@ struct Wish {
 /// Takes either `partners` or `all`. Scope: ops.
 #[utoipa::path(post, path = "/digests/run", operation_id = "runDigests", tag = "digests", request_body = Wish,
     responses((status = 200, description = "What it did, or would do", body = Runs), Refusals))]
-async fn run(State(site): State<Site>, caller: Caller, Json(wish): Json<Wish>) -> Result<Json<Runs>, Problem> {
-    caller.may(&[Scope::Ops])?;
+async fn run(State(site): State<Site>, Ops(caller): Ops, Json(wish): Json<Wish>) -> Result<Json<Runs>, Problem> {
     let partners: BTreeSet<PartnerId> = match (wish.all, wish.partners.is_empty()) {
         (true, true) => {
             let waiting = list_waiting(&site.store).await?;

@@ -13,6 +13,7 @@ use crate::app::explain::{PartnerStory, explain_partner};
 use crate::app::partners::{Put, put_one, set_preferred_email};
 use crate::app::roster::{self, ListedPartner, ShownPartner};
 use crate::app::suppress;
+use crate::http::auth::Portal;
 use crate::http::extract::{IfMatch, Json, Path, Query, Tagged};
 use crate::http::list::{Here, List, cursor, limit};
 use crate::http::problem::{Problem, Refusals};
@@ -20,7 +21,6 @@ use crate::http::schema::PartnerRecord;
 use crate::http::{Caller, Site};
 use crate::partner::record::Mailbox;
 use crate::partner::{EmailAddress, Partner, PartnerId};
-use crate::settings::Scope;
 use crate::tag;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
@@ -97,12 +97,11 @@ async fn show(State(site): State<Site>, caller: Caller, Path(id): Path<String>) 
     ))]
 async fn replace(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
     Json(mut record): Json<Value>,
 ) -> Result<Response, Problem> {
-    caller.may(&[Scope::Portal])?;
     let id = own(&caller, id)?;
     if let Some(record) = record.as_object_mut() {
         record.entry("id").or_insert_with(|| id.as_str().into());
@@ -170,7 +169,7 @@ struct PreferredEmails {
     responses((status = 200, description = "Done", body = PreferredEmails, headers(("ETag" = String, description = "The partner's"))), Refusals))]
 async fn set_preferred(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
     Json(preferred): Json<Preferred>,
@@ -192,7 +191,7 @@ async fn set_preferred(
     responses((status = 200, description = "Done", body = PreferredEmails, headers(("ETag" = String, description = "The partner's"))), Refusals))]
 async fn clear_preferred(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     IfMatch(tag): IfMatch,
 ) -> Result<Tagged<PreferredEmails>, Problem> {
@@ -206,7 +205,6 @@ async fn prefer(
     mailbox: Option<Mailbox>,
     tag: tag::IfMatch,
 ) -> Result<Tagged<PreferredEmails>, Problem> {
-    caller.may(&[Scope::Portal])?;
     let id = own(caller, id)?;
     let rules = site.rules();
     let partner = set_preferred_email(&site.store, site.now(), &rules, &id, mailbox, &tag, Some(caller.who())).await?;
@@ -248,11 +246,10 @@ struct Subscribed {
     responses((status = 200, description = "It is mailed again", body = Subscribed), Refusals))]
 async fn resubscribe(
     State(site): State<Site>,
-    caller: Caller,
+    Portal(caller): Portal,
     Path(id): Path<String>,
     Json(wanted): Json<Resubscribe>,
 ) -> Result<Json<Subscribed>, Problem> {
-    caller.may(&[Scope::Portal])?;
     let partner_id = own(&caller, id)?;
     let email = address(&wanted.email)?;
     suppress::resubscribe(&site.store, site.now(), &site.rules(), &partner_id, &email, Some(caller.who())).await?;

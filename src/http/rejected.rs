@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 
 use crate::app::rejected::{self, ListedRejected, ShownRejected};
 use crate::app::take_in::Outcome;
+use crate::http::auth::Ops;
 use crate::http::extract::{Json, JsonOrNothing, Path, Query};
 use crate::http::list::{Here, List, cursor, limit};
 use crate::http::problem::{Problem, Refusals};
@@ -17,7 +18,6 @@ use crate::http::{Caller, Site};
 use crate::intake::again::take_in_again;
 use crate::intake::file::Item;
 use crate::lead::LeadId;
-use crate::settings::Scope;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
@@ -98,11 +98,10 @@ struct TakenIn {
     responses((status = 200, description = "It is taken in", body = TakenIn), Refusals))]
 async fn retry(
     State(site): State<Site>,
-    caller: Caller,
+    Ops(caller): Ops,
     Path(id): Path<i64>,
     JsonOrNothing(corrected): JsonOrNothing<Option<Corrected>>,
 ) -> Result<Json<TakenIn>, Problem> {
-    caller.may(&[Scope::Ops])?;
     let found = rejected::find_open(&site.store, id, caller.partner()).await?;
     let corrected = corrected.unwrap_or_default().record;
     let item = corrected.as_ref().map(|record| Item::from_json(1, record.to_string().as_bytes()));
@@ -137,7 +136,6 @@ async fn retry(
 /// Scope: ops.
 #[utoipa::path(post, path = "/rejected/{id}/discard", operation_id = "discardRejected", tag = "rejected", params(("id" = i64, Path, description = "The record")),
     responses((status = 200, description = "It is dropped", body = ShownRejected), Refusals))]
-async fn discard(State(site): State<Site>, caller: Caller, Path(id): Path<i64>) -> Result<Json<ShownRejected>, Problem> {
-    caller.may(&[Scope::Ops])?;
+async fn discard(State(site): State<Site>, Ops(caller): Ops, Path(id): Path<i64>) -> Result<Json<ShownRejected>, Problem> {
     Ok(Json(rejected::discard(&site.store, site.now(), id, caller.partner()).await?))
 }

@@ -9,12 +9,12 @@ use utoipa_axum::routes;
 
 use crate::app::suppress::{self, Suppress};
 use crate::app::suppressions::{self, ListedSuppression};
+use crate::http::auth::Ops;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::list::{Here, List, Paging, cursor, limit};
 use crate::http::problem::{Problem, Refusals};
 use crate::http::{Caller, Site};
 use crate::partner::EmailAddress;
-use crate::settings::Scope;
 
 pub(super) fn routes() -> OpenApiRouter<Site> {
     OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(lift))
@@ -55,8 +55,7 @@ struct Wish {
 /// The next address of its partner takes its place. Scope: ops.
 #[utoipa::path(post, path = "/suppressions", operation_id = "addSuppression", tag = "suppressions", request_body = Wish,
     responses((status = 201, description = "It is not mailed any more", body = ListedSuppression), Refusals))]
-async fn add(State(site): State<Site>, caller: Caller, Json(wish): Json<Wish>) -> Result<(StatusCode, Json<ListedSuppression>), Problem> {
-    caller.may(&[Scope::Ops])?;
+async fn add(State(site): State<Site>, Ops(caller): Ops, Json(wish): Json<Wish>) -> Result<(StatusCode, Json<ListedSuppression>), Problem> {
     caller.unlimited()?;
     let address: EmailAddress = wish.address.parse().map_err(|wrong| Problem::wrong_at("/address", wrong))?;
     let now = site.now();
@@ -83,8 +82,7 @@ struct Lifted {
 #[utoipa::path(delete, path = "/suppressions/{address}", operation_id = "liftSuppression", tag = "suppressions",
     params(("address" = String, Path, description = "The address", example = "ada@contoso.com")),
     responses((status = 200, description = "It is mailed again", body = Lifted), Refusals))]
-async fn lift(State(site): State<Site>, caller: Caller, Path(address): Path<String>) -> Result<Json<Lifted>, Problem> {
-    caller.may(&[Scope::Ops])?;
+async fn lift(State(site): State<Site>, Ops(caller): Ops, Path(address): Path<String>) -> Result<Json<Lifted>, Problem> {
     caller.unlimited()?;
     // What is no address is suppressed by nobody.
     let address: EmailAddress = address.parse().map_err(Problem::not_found)?;

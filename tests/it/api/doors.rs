@@ -92,6 +92,11 @@ fn each_scope_opens_its_own_doors_alone() {
             } else {
                 let problem = answer.problem(403);
                 assert_eq!(problem["detail"], "this token does not open this", "{method} {path} by {letter}");
+                // Nor is he told what is wrong with what he sent.
+                if *method != "GET" {
+                    let wrong = Some("{ \"wrong\": 1 }".to_owned());
+                    web.with_token(secret).send(method, path, &json_body, wrong).problem(403);
+                }
             }
         }
     }
