@@ -237,7 +237,26 @@ fn json_refused(wrong: &serde_path_to_error::Error<serde_json::Error>) -> Proble
     if let Some(missing) = told.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         pointer = format!("{pointer}/{missing}");
     }
-    Problem::wrong_at(pointer, told)
+    Problem::wrong_at(pointer, in_words_of_json(told))
+}
+
+/// Says what is wrong in words of JSON, not of Rust: `invalid type: map, expected a sequence`, `…, expected struct Terms`.
+fn in_words_of_json(told: &str) -> String {
+    let Some((found, expected)) = told.rsplit_once(", expected ") else {
+        return told.to_owned();
+    };
+    let found = match found.strip_prefix("invalid type: ") {
+        Some("map") => "invalid type: an object",
+        Some("sequence") => "invalid type: a list",
+        _ => found,
+    };
+    let expected = match expected {
+        "a sequence" => "a list",
+        "a map" => "an object",
+        expected if expected.starts_with("struct ") => "an object",
+        expected => expected,
+    };
+    format!("{found}, expected {expected}")
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

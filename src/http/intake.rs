@@ -81,6 +81,14 @@ struct ListAnswer {
     rejected: usize,
 }
 
+/// What became of one record, or of each of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum OneOrList {
+    One(RecordAnswer),
+    List(ListAnswer),
+}
+
 impl From<Taken> for RecordAnswer {
     fn from(taken: Taken) -> Self {
         let errors = match &taken.outcome {
@@ -117,8 +125,8 @@ impl From<Taken> for RecordAnswer {
         content((Value = "application/json"), (Value = "application/cloudevents+json"), (Value = "application/cloudevents-batch+json"), (String = "application/x-ndjson"))
     ),
     responses(
-        (status = 200, description = "Updated or unchanged; of a list, what became of each record", content((RecordAnswer = "application/json"), (ListAnswer = "application/json"), (String = "application/x-ndjson"))),
-        (status = 201, description = "A new lead", body = RecordAnswer),
+        (status = 200, description = "Updated or unchanged; of a list, what became of each record", content((OneOrList = "application/json"), (String = "application/x-ndjson"))),
+        (status = 201, description = "A new lead", body = RecordAnswer, headers(("Location" = String, description = "Where it is"))),
         (status = 202, description = "A webhook event, whose resource is fetched", body = Value),
         (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database is away; send it again: what has an id or a key is not taken in twice", body = Problem, content_type = "application/problem+json"),
@@ -144,8 +152,8 @@ async fn post_leads(State(site): State<Site>, caller: Caller, request: Request) 
     ),
     request_body(description = "Marketplace leads", content((Value = "application/json"), (Value = "application/cloudevents+json"), (Value = "application/cloudevents-batch+json"), (String = "application/x-ndjson"))),
     responses(
-        (status = 200, description = "Updated or unchanged; of a list, what became of each record", content((RecordAnswer = "application/json"), (ListAnswer = "application/json"), (String = "application/x-ndjson"))),
-        (status = 201, description = "A new lead", body = RecordAnswer),
+        (status = 200, description = "Updated or unchanged; of a list, what became of each record", content((OneOrList = "application/json"), (String = "application/x-ndjson"))),
+        (status = 201, description = "A new lead", body = RecordAnswer, headers(("Location" = String, description = "Where it is"))),
         (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database is away; send it again: what has an id or a key is not taken in twice", body = Problem, content_type = "application/problem+json"),
     )
@@ -312,7 +320,7 @@ fn one_answer(taken: Taken) -> Result<Response, Problem> {
     }
     let id = taken.id.clone();
     let is_new = taken.outcome == Outcome::New;
-    let mut response = Json(RecordAnswer::from(taken)).into_response();
+    let mut response = Json(OneOrList::One(taken.into())).into_response();
     if is_new {
         *response.status_mut() = StatusCode::CREATED;
         locate(&mut response, id.as_ref().map(LeadId::as_str));
@@ -333,13 +341,13 @@ async fn many_answer(delivery: &Delivery, all: Vec<Sent>) -> Result<Response, Pr
     let value: Vec<RecordAnswer> = taken.into_iter().map(RecordAnswer::from).collect();
     let count = |outcome: &str| value.iter().filter(|one: &&RecordAnswer| one.outcome == outcome).count();
     let (new, updated, unchanged, rejected) = (count("new"), count("updated"), count("unchanged"), count("rejected"));
-    Ok(Json(ListAnswer {
+    Ok(Json(OneOrList::List(ListAnswer {
         value,
         new,
         updated,
         unchanged,
         rejected,
-    })
+    }))
     .into_response())
 }
 

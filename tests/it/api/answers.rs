@@ -143,6 +143,20 @@ fn a_lead_is_declined_with_a_reason() {
             let problem = web.post(&format!("/v1/leads/L1/{path}"), &body).problem(422);
             assert!(problem.to_string().contains("the body is a list"), "{body}: {problem}");
         }
+        for (path, body, pointer, detail) in [
+            ("decline", json!("x"), "", "invalid type: string \"x\", expected an object"),
+            ("accept", json!("x"), "", "invalid type: string \"x\", expected an object"),
+            ("accept", json!({ "team": {} }), "/team", "invalid type: an object, expected a list"),
+            (
+                "accept",
+                json!({ "team": [5] }),
+                "/team/0",
+                "invalid type: integer `5`, expected an object",
+            ),
+        ] {
+            let problem = web.post(&format!("/v1/leads/L1/{path}"), &body).problem(422);
+            assert_eq!(problem["errors"], json!([{ "pointer": pointer, "detail": detail }]), "{body}");
+        }
         // U+0000 is dropped wherever it comes (PostgreSQL takes none).
         let declined = web
             .post(

@@ -44,6 +44,29 @@ fn every_operation_says_what_it_answers() {
     assert!(ids.len() >= 38, "{ids:?}");
 }
 
+/// One record that is not new is answered 200, as a list is.
+#[test]
+fn what_brings_leads_may_be_answered_by_one_record_or_by_a_list() {
+    let api: Value = serde_json::to_value(posthorn::http::openapi()).expect("plain data");
+    for path in ["/v1/leads", "/v1/partners/{id}/marketplace-leads"] {
+        let answers = &api["paths"][path]["post"]["responses"];
+        let schema = &answers["200"]["content"]["application/json"]["schema"];
+        let name = schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()).expect("a name");
+        let either: Vec<&str> = api["components"]["schemas"][name]["oneOf"]
+            .as_array()
+            .expect("alternatives")
+            .iter()
+            .filter_map(|one| one["$ref"].as_str())
+            .collect();
+        assert_eq!(
+            either,
+            ["#/components/schemas/RecordAnswer", "#/components/schemas/ListAnswer"],
+            "{path}"
+        );
+        assert!(answers["201"]["headers"]["Location"].is_object(), "{path}");
+    }
+}
+
 #[test]
 fn no_answer_is_one_that_the_description_does_not_allow() {
     let Some(schemathesis) = std::env::var_os(SCHEMATHESIS) else {
