@@ -128,7 +128,8 @@ fn multiply(database: &Database, times: usize) -> Outcome {
     ] {
         let others = database.columns(table, &own)?;
         let own = own.iter().filter(|name| **name != "seq").copied().collect::<Vec<_>>().join(", ");
-        let made = made.replace("{apart}", &APART.to_string());
+        // PostgreSQL multiplies two small numbers as small ones.
+        let made = made.replace("{apart}", &format!("cast({APART} as bigint)"));
         database.text(format!(
             "insert into {table} ({own}, {others}) select {made}, {others} from {table} cross join {copies}"
         ))?;
