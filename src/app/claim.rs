@@ -33,7 +33,7 @@ use crate::time::Timestamp;
 const MAILED_LISTED_MAX: i64 = 20;
 
 /// Digests and other gathered notices of one claim: each has up to hundreds of leads, which are in memory until its mails are written.
-const GATHERED_MAX: usize = 16;
+const GATHERED_MAX: usize = 8;
 
 /// The epoch of no worker: for deliveries that are rolled back.
 const NOBODY: i64 = 0;

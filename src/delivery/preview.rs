@@ -10,7 +10,9 @@ use crate::app::claim::{Letter, preview_digest};
 use crate::app::fire::{Run, run};
 use crate::app::{self, Rules};
 use crate::delivery::compose::{Composer, NoMail};
+use crate::lead::Lead;
 use crate::partner::PartnerId;
+use crate::policy::digest;
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -35,7 +37,7 @@ pub struct PreviewedMail {
     pub language: String,
     /// One line.
     pub subject: String,
-    /// The leads that it lists.
+    /// The leads that it tells of, in its order.
     pub leads: Vec<String>,
     /// The plain text.
     pub text: String,
@@ -86,6 +88,8 @@ fn compose(composer: &Composer, letter: &Letter, now: Timestamp) -> Result<Optio
     // Taken apart again as a mailbox does, so that what is shown is what would arrive.
     let message = MessageParser::default().parse(&composed.bytes);
     let message = message.ok_or_else(|| Error::Unwritable("the mail that was composed cannot be read".to_owned()))?;
+    let mut leads: Vec<&Lead> = letter.leads.iter().collect();
+    digest::sort(&mut leads, now);
     let attachments = message
         .attachments()
         .filter_map(|part| part.attachment_name().map(str::to_owned))
@@ -94,7 +98,7 @@ fn compose(composer: &Composer, letter: &Letter, now: Timestamp) -> Result<Optio
         address: letter.delivery.address.to_string(),
         language: letter.delivery.language.clone(),
         subject: message.subject().unwrap_or_default().to_owned(),
-        leads: letter.leads.iter().map(|lead| lead.id.as_str().to_owned()).collect(),
+        leads: leads.into_iter().map(|lead| lead.id.as_str().to_owned()).collect(),
         text: message.body_text(0).unwrap_or_default().into_owned(),
         html: message.body_html(0).unwrap_or_default().into_owned(),
         attachments,

@@ -360,6 +360,13 @@ fn recognise_text(window: &mut Window, what: Input) -> Result<Kind, Error> {
     let line_length = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let first_line = &bytes[..line_length];
     if Table::is_header(first_line) {
+        // Read as one line, the header would take all records in.
+        if first_line.strip_suffix(b"\r").unwrap_or(first_line).contains(&b'\r') {
+            return Err(not_recognised(
+                "CSV whose lines end in CR alone (save it with LF or CRLF)".to_owned(),
+                what,
+            ));
+        }
         return match what {
             Input::Leads => Table::open(window).map(Kind::Table),
             Input::Partners => Err(not_recognised("CSV, which is for leads only".to_owned(), what)),
@@ -527,6 +534,10 @@ mod tests {
             (b"hello, world\nthis is text\n", "text that begins with \"hello, world\""),
             (b"<html>\n", "text that begins with \"<html>\""),
             (b"5\n", "text that begins with \"5\""),
+            (
+                b"id,organizationId\ra,p\rb,p\r",
+                "CSV whose lines end in CR alone (save it with LF or CRLF)",
+            ),
         ] {
             assert_eq!(rows_of(bytes, Input::Leads), [format!("in: found {found}; expected {EXPECTED}")]);
         }

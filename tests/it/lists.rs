@@ -139,6 +139,22 @@ fn action_items_are_listed_in_every_state_latest_change_first() {
     });
 }
 
+/// `R-DIGEST`: urgent first, then newest.
+#[test]
+fn a_preview_names_the_leads_as_its_mail_lists_them() {
+    let posthorn = Posthorn::sqlite();
+    posthorn
+        .at("2026-03-02T10:00:00Z")
+        .partner_records([partner("contoso").threshold(0)]);
+    posthorn.leads([
+        lead("L1").created("2026-03-02T08:00:00Z"),
+        lead("L2").created("2026-03-02T09:00:00Z"),
+        lead("L3").created("2026-03-02T07:00:00Z").urgent(),
+    ]);
+    let preview = &posthorn.json(&["digest", "preview", "contoso"])["value"][0];
+    assert_eq!(preview["leads"], json!(["L3", "L2", "L1"]));
+}
+
 /// `R-DIGEST`: a dry run is the run, rolled back.
 #[test]
 fn a_digest_is_previewed_dry_run_and_run_early() {
