@@ -78,6 +78,11 @@ fn test(arguments: &[&str]) -> run::Result {
         command.args(arguments);
         command.env("POSTHORN_TEST_POSTGRES", server.url());
         command.env("POSTHORN_TEST_SMTP_SINK", &tools.smtp_sink);
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            // The tests of the program wait for it a third of their time.
+            let n_cores = std::thread::available_parallelism().map_or(2, usize::from);
+            command.env("RUST_TEST_THREADS", (n_cores * 3 / 2).to_string());
+        }
         if let Some(schemathesis) = &tools.schemathesis {
             command.env("POSTHORN_TEST_SCHEMATHESIS", schemathesis);
         }
