@@ -200,7 +200,7 @@ fn plan_one(now: Timestamp, rules: &Rules, notice: Notice, subjects: &Subjects) 
 fn plan_lead(now: Timestamp, rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
     let lead = plan.notice.lead_id.as_ref().and_then(|id| subjects.leads.get(id));
     let Some(lead) = lead.filter(|lead| lead.is_unanswered_at(now)) else {
-        plan.fate = Fate::NothingLeft("the lead needs no answer any more".to_owned());
+        plan.fate = Fate::NothingLeft(nothing_left(plan.notice.kind).to_owned());
         return;
     };
     let recipients = resolve_again(subjects, &plan.notice, lead.location.as_deref(), rules);
@@ -214,7 +214,7 @@ fn plan_lead(now: Timestamp, rules: &Rules, subjects: &Subjects, plan: &mut Plan
 fn plan_forward(now: Timestamp, subjects: &Subjects, plan: &mut Plan) {
     let lead = plan.notice.lead_id.as_ref().and_then(|id| subjects.leads.get(id));
     let (Some(_), Some(forward)) = (lead.filter(|lead| lead.is_unanswered_at(now)), plan.notice.forward.clone()) else {
-        plan.fate = Fate::NothingLeft("the lead needs no answer any more".to_owned());
+        plan.fate = Fate::NothingLeft(nothing_left(plan.notice.kind).to_owned());
         return;
     };
     let has_failed = subjects
@@ -252,15 +252,21 @@ pub(super) fn needs_telling(kind: Kind, lead: &Lead, now: Timestamp) -> bool {
     }
 }
 
+/// Says why a notice has nothing left to tell of, when it is planned and when its mail is written.
+pub fn nothing_left(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Lead => "the lead needs no answer any more",
+        Kind::Digest => NOTHING_LEFT,
+        Kind::Reminder => "none of its leads is still unanswered and about to expire",
+        Kind::Expiry | Kind::Decline => "its lead is not here any more",
+    }
+}
+
 /// Each address gets exactly the leads that it would have been mailed singly (`R-DIGEST`, `R-REMIND`).
 fn plan_gathered(now: Timestamp, rules: &Rules, subjects: &Subjects, leads: &[Lead], plan: &mut Plan) {
     let open: Vec<&Lead> = leads.iter().filter(|lead| needs_telling(plan.notice.kind, lead, now)).collect();
     if open.is_empty() {
-        let why = match plan.notice.kind {
-            Kind::Reminder => "none of its leads is still unanswered and about to expire",
-            Kind::Lead | Kind::Digest | Kind::Expiry | Kind::Decline => NOTHING_LEFT,
-        };
-        plan.fate = Fate::NothingLeft(why.to_owned());
+        plan.fate = Fate::NothingLeft(nothing_left(plan.notice.kind).to_owned());
         return;
     }
     let mut by_address: BTreeMap<EmailAddress, (Planned, usize)> = BTreeMap::new();

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::claim::Letter;
 use crate::app::record::{Tried, TryResult};
+use crate::app::resolve::nothing_left;
 use crate::clock::Clock;
 use crate::delivery::compose::{Composed, Composer, NoMail};
 use crate::delivery::lease::Alive;
@@ -392,15 +393,6 @@ fn written(compose: impl FnOnce() -> Result<Composed, NoMail>) -> Result<Compose
         ))
     };
     panic::catch_unwind(AssertUnwindSafe(compose)).unwrap_or_else(unwritable)
-}
-
-fn nothing_left(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Lead => "the lead needs no answer any more",
-        Kind::Digest => "none of its leads is still unanswered",
-        Kind::Reminder => "none of its leads is still unanswered and about to expire",
-        Kind::Expiry | Kind::Decline => "its lead is not here any more",
-    }
 }
 
 /// Spreads what failed together: from 0 to 1, different for each delivery and attempt, the same at every run.

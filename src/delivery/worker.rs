@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 const FLUSH_MAX: usize = UNRECORDED_MAX / 2;
 /// How long a turn waits for a first outcome: a relay may take minutes, and the lease wants to be renewed meanwhile.
 const OUTCOME_WAIT: Duration = Duration::from_millis(250);
-/// Claims that fill a batch: at the default batch 125 letters each, some milliseconds in which no outcome is recorded.
+/// Claims that fill a batch: at the default batch 125 letters each, some milliseconds in which SQLite, with its one writer, records no outcome.
 const CLAIMS_PER_BATCH: usize = 4;
 /// Leads in memory above which no more is claimed, about 3 kB each: digests have many, and a batch of those took 140 MiB.
 const LEADS_WAITING_MAX: usize = 1_000;

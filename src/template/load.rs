@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -146,7 +147,7 @@ impl Set {
                 .collect();
             builders
                 .into_iter()
-                .map(|builder| builder.join().expect("it panics nowhere"))
+                .map(|builder| builder.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
                 .collect::<Vec<_>>()
         });
         for (language, built) in sources.languages.keys().zip(built) {
