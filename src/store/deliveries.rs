@@ -334,16 +334,15 @@ struct IdRow {
 }
 row!(IdRow: id);
 
-// The plus keeps SQLite from going through all that the worker holds, unpacking the rows anew for each.
 const RECORD: Sql = sql!("deliveries.record":
     "update delivery
 set state = r.state, attempt = r.attempt, due_at = r.due_at, owner = null, handed_over_at = null, is_repeat = r.is_repeat, is_resent = r.is_resent,
   first_due_at = r.first_due_at, reason = r.reason,
   finished_at = r.finished_at
 from " (id bigint, state text, attempt bigint, due_at bigint, is_repeat boolean, is_resent boolean, first_due_at bigint, reason text, finished_at bigint)
-    " where delivery.id = r.id and " ["+delivery.owner = $2" | "delivery.owner = $2"] " and delivery.state = 'sending'" ["" | " returning delivery.id"]);
-const HELD: Sql = sql!("deliveries.held": [packed id bigint] " from delivery where id in (select r.id from " (id bigint) ") and " ["+owner = $2" | "owner = $2"]
-    " and state = 'sending'" end);
+    " where delivery.id = r.id and delivery.owner + 0 = $2 and delivery.state || '' = 'sending'" ["" | " returning delivery.id"]);
+const HELD: Sql = sql!("deliveries.held": [packed id bigint] " from delivery where id in (select r.id from " (id bigint) ")
+  and owner + 0 = $2 and state || '' = 'sending'" end);
 
 /// Records what became of deliveries that the worker `owner` holds, and returns those that it did hold.
 pub async fn record_outcomes(tx: &mut Tx, now: Timestamp, owner: i64, outcomes: &[Outcome]) -> Result<BTreeSet<i64>, Error> {

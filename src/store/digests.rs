@@ -140,7 +140,7 @@ struct CloseRow {
 
 const CLOSE: Sql = sql!("digests.close":
     "update digest set state = 'closed', closed_at = r.closed_at, closed_by = r.closed_by, day = r.day, n_leads = r.n_leads
-from " (id bigint, closed_at bigint, closed_by text, day text, n_leads bigint) " where digest.id = r.id and digest.state = 'collecting'");
+from " (id bigint, closed_at bigint, closed_by text, day text, n_leads bigint) " where digest.id = r.id and digest.state || '' = 'collecting'");
 
 /// Closes digests that collect. The partners are locked, so each closes here or was closed before the lock was had.
 pub async fn close_digests(tx: &mut Tx, now: Timestamp, closings: &[Closing]) -> Result<(), Error> {
@@ -169,7 +169,7 @@ struct MoveRow {
 }
 
 const MOVE: Sql = sql!("digests.move":
-    "update digest set due_at = r.due_at from " (id bigint, due_at bigint) " where digest.id = r.id and digest.state = 'collecting'");
+    "update digest set due_at = r.due_at from " (id bigint, due_at bigint) " where digest.id = r.id and digest.state || '' = 'collecting'");
 
 /// Moves collecting digests to another fire: cron or zone have changed.
 pub async fn move_digests(tx: &mut Tx, moves: &[(i64, Timestamp)]) -> Result<(), Error> {

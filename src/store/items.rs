@@ -262,7 +262,7 @@ pub async fn list_unnumbered(tx: &mut Tx, partner: &PartnerId, limit: i64) -> Re
 
 const TAKE_VERSIONS: Sql = sql!("items.take_versions": "update partner_state set feed_version = feed_version + $2 where partner_id = $1 returning feed_version as n");
 const NUMBER: Sql = sql!("items.number":
-    "update item set feed_version = r.feed_version from " (seq bigint, feed_version bigint) " where item.seq = r.seq and item.feed_version is null");
+    "update item set feed_version = r.feed_version from " (seq bigint, feed_version bigint) " where item.seq = r.seq and item.feed_version + 0 is null");
 
 /// Gives changed items their places in the partner's feed, behind all that were ever given. The partner is locked, and only changes that are committed
 /// are seen here: a later place is never seen before an earlier one.

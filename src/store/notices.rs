@@ -226,7 +226,7 @@ const CLAIM: Sql = sql!("notices.claim":
      created_at bigint, forward text]
     "
 from notice
-where id in (select r.id from " (id bigint) ") and state = 'pending'
+where id in (select r.id from " (id bigint) ") and state || '' = 'pending'
 order by turn, due_at, id" lock end);
 
 /// Reads notices that are due, those of partners whom nobody else holds, and locks both.
@@ -256,7 +256,7 @@ struct FinishRow<'a> {
 
 const FINISH: Sql = sql!("notices.finish":
     "update notice set state = r.state, reason = r.reason, finished_at = r.finished_at
-from " (id bigint, state text, reason text, finished_at bigint) " where notice.id = r.id and notice.state = 'pending'");
+from " (id bigint, state text, reason text, finished_at bigint) " where notice.id = r.id and notice.state || '' = 'pending'");
 
 /// Writes what claiming made of pending notices.
 pub async fn finish_notices(tx: &mut Tx, now: Timestamp, finished: &[Finish]) -> Result<(), Error> {

@@ -161,7 +161,7 @@ pub async fn find_rejected(tx: &mut Tx, id: i64) -> Result<Option<Rejected>, Err
 
 const OPEN_OF_LEADS: Sql = sql!("rejected.find_open_of_leads":
     "select rejected.id, received_at, source, line, partner_id, record, faults, state, is_quiet from " (id text)
-    " join rejected on rejected.lead_id = r.id and rejected.state = 'open' order by rejected.id");
+    " " ["cross" | ""] " join rejected on rejected.lead_id = r.id and rejected.state = 'open' order by rejected.id");
 
 /// Returns the open rejected records that name these leads.
 pub async fn find_open_of_leads<'a>(tx: &mut Tx, leads: impl IntoIterator<Item = &'a LeadId>) -> Result<Vec<Rejected>, Error> {
@@ -171,7 +171,7 @@ pub async fn find_open_of_leads<'a>(tx: &mut Tx, leads: impl IntoIterator<Item =
 }
 
 const RESOLVE: Sql =
-    sql!("rejected.resolve": "update rejected set state = $2 where id in (select r.id from " (id bigint) ") and state = 'open'");
+    sql!("rejected.resolve": "update rejected set state = $2 where id in (select r.id from " (id bigint) ") and state || '' = 'open'");
 
 /// Marks open records as `taken_in` or `discarded`, and returns how many were open.
 pub async fn resolve_rejected(tx: &mut Tx, ids: &[i64], state: &'static str) -> Result<u64, Error> {

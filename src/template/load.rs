@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use sha2::{Digest, Sha256};
@@ -43,9 +43,12 @@ const PARTS: [(&str, &str); 3] = [("html", "mjml"), ("txt", "txt"), ("subject", 
 
 /// The templates of all languages, ready to render.
 pub struct Set {
-    pub(crate) languages: BTreeMap<String, Language>,
+    pub(crate) languages: BTreeMap<String, Made>,
     digest: Arc<str>,
 }
+
+/// A language that is made when it is first used.
+pub(crate) type Made = LazyLock<Language, Box<dyn FnOnce() -> Language + Send>>;
 
 impl std::fmt::Debug for Set {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,9 +67,7 @@ pub(crate) struct Language {
     pub(crate) flat: BTreeMap<String, Flat>,
     /// Of the contract of each kind of mail, the variables that its templates mention.
     pub(crate) mentioned: BTreeMap<Kind, Vec<&'static str>>,
-    /// What its templates see of the look.
-    pub(crate) brand: BrandView,
-    /// The same, as the engine takes it.
+    /// What its templates see of the look, as the engine takes it.
     pub(crate) brand_value: tera::Value,
     /// Template file → the file that it is read from.
     pub(crate) origins: BTreeMap<String, Arc<str>>,
@@ -122,44 +123,16 @@ impl Set {
     /// A fault that nothing can be said after: a file cannot be read, or is not well-formed.
     pub fn load_all(look: impl Into<Look>) -> Result<(Self, Vec<Error>), Error> {
         let look = look.into();
-        let sources = Sources::read(look.folders.iter().map(PathBuf::as_path))?;
-        let mut messages = BTreeMap::new();
-        let mut tables = BTreeMap::new();
-        for (language, own) in &sources.languages {
-            // The operator's comes last, and first where it is looked for.
-            let read = own.formats.iter().rev().map(|source| formats::read(&source.origin, &source.text));
-            tables.insert(language.as_str(), read.collect::<Result<Vec<Table>, Error>>()?);
-            let mut merged = Messages::new();
-            for source in &own.messages {
-                merged.extend(messages::read(&source.origin, language, &source.text)?);
-            }
-            messages.insert(language.as_str(), merged);
+        let files = Files::read(&look)?;
+        let digest = files.digest().into();
+        if files.is_built_in {
+            let languages = files.make_when_used();
+            return Ok((Self { languages, digest }, Vec::new()));
         }
-        let mut faults = Vec::new();
-        let mut languages = BTreeMap::new();
-        // Side by side: each waits for none of the others, and every start waits for all.
-        let built = thread::scope(|scope| {
-            let (sources, messages, tables, branding) = (&sources, &messages, &tables, &look.branding);
-            let builders: Vec<_> = sources
-                .languages
-                .keys()
-                .map(|language| scope.spawn(move || build(language, branding, sources, messages, tables)))
-                .collect();
-            builders
-                .into_iter()
-                .map(|builder| builder.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
-                .collect::<Vec<_>>()
-        });
-        for (language, built) in sources.languages.keys().zip(built) {
-            let (built, found) = built?;
-            languages.insert(language.clone(), built);
-            faults.extend(found);
-        }
-        let digest = digest_of(&languages).into();
+        let (languages, mut faults) = files.make_all()?;
         let set = Self { languages, digest };
-        set.find_unused(&sources, &messages, &mut faults);
-        // What is built in has rendered them in a test, and half of a load is saved.
-        if faults.is_empty() && !look.folders.is_empty() {
+        set.find_unused(&files, &mut faults);
+        if faults.is_empty() {
             faults.extend(set.render_samples().err());
         }
         Ok((set, faults))
@@ -246,7 +219,8 @@ impl Set {
     }
 
     /// Finds what the operator wrote without effect: a misspelt name would be missed in silence.
-    fn find_unused(&self, sources: &Sources, messages: &BTreeMap<&str, Messages>, faults: &mut Vec<Error>) {
+    fn find_unused(&self, files: &Files, faults: &mut Vec<Error>) {
+        let Files { sources, messages, .. } = files;
         let any_uses = |name: &str| self.languages.values().any(|language| language.used_files.contains(name));
         let all_files: BTreeSet<&str> = self
             .languages
@@ -299,30 +273,113 @@ impl Set {
 /// Bytes of the digest that are told: twelve letters tell two sets of templates of one operator apart.
 const DIGEST_BYTES: usize = 6;
 
-fn digest_of(languages: &BTreeMap<String, Language>) -> String {
-    let mut hash = Sha256::new();
-    for (language, made) in languages {
-        hash.update(format!("{language} {:?}", made.formats));
-        hash.update(serde_json::to_string(&made.brand).unwrap_or_default());
-        for (name, flat) in &made.flat {
-            // With lengths, so that no text can pass for another one's end.
-            hash.update(format!("{language}/{name} {}\n{}", flat.text.len(), flat.text));
+/// What a set is made of.
+struct Files {
+    sources: Sources,
+    /// Language → its words, the operator's over the built-in ones.
+    messages: BTreeMap<String, Messages>,
+    /// Language → its formats, the operator's before the built-in ones.
+    tables: BTreeMap<String, Vec<Table>>,
+    branding: Branding,
+    /// Nothing of it is the operator's: it has no fault, a test makes and renders all of it.
+    is_built_in: bool,
+}
+
+impl Files {
+    fn read(look: &Look) -> Result<Self, Error> {
+        let sources = Sources::read(look.folders.iter().map(PathBuf::as_path))?;
+        let (mut messages, mut tables) = (BTreeMap::new(), BTreeMap::new());
+        for (language, own) in &sources.languages {
+            // The operator's comes last, and first where it is looked for.
+            let read = own.formats.iter().rev().map(|source| formats::read(&source.origin, &source.text));
+            tables.insert(language.clone(), read.collect::<Result<Vec<Table>, Error>>()?);
+            let mut merged = Messages::new();
+            for source in &own.messages {
+                merged.extend(messages::read(&source.origin, language, &source.text)?);
+            }
+            messages.insert(language.clone(), merged);
         }
+        Ok(Self {
+            sources,
+            messages,
+            tables,
+            branding: look.branding.clone(),
+            is_built_in: look.folders.is_empty(),
+        })
     }
-    hash.finalize()
-        .iter()
-        .take(DIGEST_BYTES)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+
+    /// Has each language made when it is first used: most never are, and no start waits for five of them.
+    fn make_when_used(self) -> BTreeMap<String, Made> {
+        let files = Arc::new(self);
+        let languages = files.sources.languages.keys().cloned();
+        let lazily = |language: String| {
+            let (files, name) = (Arc::clone(&files), language.clone());
+            let make = move || match build(&name, &files) {
+                Ok((made, faults)) if faults.is_empty() => made,
+                Ok((_, faults)) => panic!("the built-in templates have faults: {faults:?}"),
+                Err(error) => panic!("the built-in templates cannot be made: {error}"),
+            };
+            (language, Made::new(Box::new(make)))
+        };
+        languages.map(lazily).collect()
+    }
+
+    /// Makes all languages, side by side, and tells all that is wrong with them.
+    fn make_all(&self) -> Result<(BTreeMap<String, Made>, Vec<Error>), Error> {
+        let built = thread::scope(|scope| {
+            let names = self.sources.languages.keys();
+            let builders: Vec<_> = names.map(|language| scope.spawn(move || build(language, self))).collect();
+            let built = builders
+                .into_iter()
+                .map(|builder| builder.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)));
+            built.collect::<Vec<_>>()
+        });
+        let (mut languages, mut faults) = (BTreeMap::new(), Vec::new());
+        for (language, built) in self.sources.languages.keys().zip(built) {
+            let (made, found) = built?;
+            languages.insert(language.clone(), Made::new(Box::new(move || made)));
+            faults.extend(found);
+        }
+        Ok((languages, faults))
+    }
+
+    /// Returns what these templates are known by: equal for equal words, files, formats and colours.
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        // With lengths, so that no text can pass for another one's end.
+        let mut add = |name: &str, text: &str| hash.update(format!("{name} {}\n{text}", text.len()));
+        let shared = [(&String::new(), &self.sources.shared)];
+        for (language, folder) in shared.into_iter().chain(&self.sources.languages) {
+            for (name, source) in &folder.files {
+                add(&format!("{language}/{name}"), &source.text);
+            }
+        }
+        for (language, messages) in &self.messages {
+            for (key, message) in messages {
+                let chosen = message.chosen.as_ref().map_or("", |chosen| &chosen.variable);
+                for (form, words) in &message.forms {
+                    add(&format!("{language} {key} {chosen} {form}"), &words.text);
+                }
+            }
+            add(
+                language,
+                &format!("{:?}", formats_of(language, &chain(language, &self.messages), &self.tables)),
+            );
+            let brand = BrandView::new(&self.branding, language);
+            add(language, &serde_json::to_string(&brand).unwrap_or_default());
+        }
+        let bytes = hash.finalize();
+        bytes.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Returns the languages that stand in for one another: itself, the one without region, English.
-fn chain<'a>(language: &'a str, all: &BTreeMap<&'a str, Messages>) -> Vec<&'a str> {
+fn chain<'a>(language: &'a str, all: &'a BTreeMap<String, Messages>) -> Vec<&'a str> {
     let mut chain = vec![language];
     let parent = clean::primary(language);
     for other in [parent.as_str(), DEFAULT_LANGUAGE] {
         if let Some((known, _)) = all.get_key_value(other)
-            && !chain.contains(known)
+            && !chain.contains(&known.as_str())
         {
             chain.push(known);
         }
@@ -331,22 +388,23 @@ fn chain<'a>(language: &'a str, all: &BTreeMap<&'a str, Messages>) -> Vec<&'a st
 }
 
 /// Returns how a language writes dates and amounts, by its own tables and those of the languages above it.
-fn formats_of(language: &str, chain: &[&str], tables: &BTreeMap<&str, Vec<Table>>) -> Formats {
+fn formats_of(language: &str, chain: &[&str], tables: &BTreeMap<String, Vec<Table>>) -> Formats {
     // English stands in for all; what comes from there is a gap, but in English itself.
     let n_own = chain.len().saturating_sub(1).max(1);
-    let n_own = chain[..n_own].iter().map(|language| tables[language].len()).sum();
-    let all: Vec<&Table> = chain.iter().flat_map(|language| &tables[language]).collect();
+    let n_own = chain[..n_own].iter().map(|language| tables[*language].len()).sum();
+    let all: Vec<&Table> = chain.iter().flat_map(|language| &tables[*language]).collect();
     Formats::new(&all, n_own, direction(language).0 == "rtl")
 }
 
 /// Makes one language's templates, and tells what is wrong with them.
-fn build(
-    language: &str,
-    branding: &Branding,
-    sources: &Sources,
-    messages: &BTreeMap<&str, Messages>,
-    tables: &BTreeMap<&str, Vec<Table>>,
-) -> Result<(Language, Vec<Error>), Error> {
+fn build(language: &str, files: &Files) -> Result<(Language, Vec<Error>), Error> {
+    let Files {
+        sources,
+        messages,
+        tables,
+        branding,
+        is_built_in,
+    } = files;
     let brand = BrandView::new(branding, language);
     let chain = chain(language, messages);
     let formats = Arc::new(formats_of(language, &chain, tables));
@@ -361,7 +419,9 @@ fn build(
         files.extend(own.into_iter().flatten().map(|(name, source)| (name.clone(), source)));
     }
     let chain: Vec<(&str, &Messages)> = chain.into_iter().map(|language| (language, &messages[language])).collect();
-    check_syntax(&files, &chain, &formats)?;
+    if !is_built_in {
+        check_syntax(&files, &chain, &formats)?;
+    }
     let lexicon = Lexicon::new(chain);
     let cut: BTreeMap<String, Vec<Piece>> = files
         .iter()
@@ -390,7 +450,6 @@ fn build(
         mentioned: KINDS.into_iter().map(|kind| (kind, mentioned(kind, &flat))).collect(),
         flat,
         brand_value: tera::Value::from_serializable(&brand),
-        brand,
         origins: files
             .iter()
             .map(|(name, source)| (name.clone(), Arc::clone(&source.origin)))

@@ -58,7 +58,7 @@ impl Set {
         loop {
             let Language {
                 brand_value, mentioned, ..
-            } = &self.languages[name];
+            } = &*self.languages[name];
             let context = || context(&mentioned[&kind], name, brand_value, kind, &view, n_full);
             let context = clean::in_direction(direction(name).0, context);
             let html = self.part(name, &format!("{kind}.html"), &context)?;

@@ -253,12 +253,20 @@ fn checks_in(sql: &str) -> Vec<String> {
     checks
 }
 
-/// Writes an expression as both engines would: without spaces, parentheses and casts, `= any (array[…])` as `in`.
+/// Writes an expression as both engines would: without spaces, parentheses and casts, `= any (array[…])` and `= … or = …` as `in`.
 fn plain(expression: &str) -> String {
     let lower = expression.replace("::text[]", "").replace("::text", "").to_lowercase();
     let bare: String = lower
         .chars()
         .filter(|character| !character.is_whitespace() && !matches!(character, '(' | ')'))
         .collect();
-    bare.replace("=anyarray[", "in").replace(']', "")
+    let listed = bare.replace("=anyarray[", "in").replace(']', "");
+    match listed.split_once("='") {
+        Some((column, _)) if listed.contains(&format!("or{column}='")) => {
+            listed
+                .replace(&format!("or{column}='"), ",'")
+                .replacen(&format!("{column}='"), &format!("{column}in'"), 1)
+        }
+        _ => listed,
+    }
 }
