@@ -66,29 +66,52 @@ pub struct Claimed {
     pub letters: Vec<Letter>,
     /// Notices and deliveries that were touched; 0 while some are due means that another worker holds their partners.
     pub n_touched: usize,
+    /// Since when the longest waiting notice of a single has been due; `None` where there is none, or none was looked for.
+    pub oldest_single: Option<Timestamp>,
 }
 
-/// Claims up to `limit` deliveries for the worker `owner`.
+/// How much a claim takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Deliveries and notices, at most.
+    pub limit: usize,
+    /// Since when singles are due that it looks for. What was due before is passed over: whoever knows that there is nothing need not read again and
+    /// again what an index keeps of mails that are out, for as long as anybody might still see them (PostgreSQL, under an old snapshot).
+    pub from: Timestamp,
+}
+
+/// All that is due.
+impl From<usize> for Wanted {
+    fn from(limit: usize) -> Self {
+        Self {
+            limit,
+            from: Timestamp::from_millis(i64::MIN),
+        }
+    }
+}
+
+/// Claims deliveries for the worker `owner`: `wanted` is how many at most, or a [`Wanted`].
 ///
 /// # Errors
 /// The database cannot record it; then nothing was claimed.
-pub async fn claim(store: &Store, now: Timestamp, rules: &Rules, owner: i64, limit: usize) -> Result<Claimed, Error> {
-    let span = tracing::info_span!("app.claim", limit);
-    Ok(retried(|| claim_once(store, now, rules, owner, limit)).instrument(span).await?)
+pub async fn claim(store: &Store, now: Timestamp, rules: &Rules, owner: i64, wanted: impl Into<Wanted>) -> Result<Claimed, Error> {
+    let wanted = wanted.into();
+    let span = tracing::info_span!("app.claim", limit = wanted.limit);
+    Ok(retried(|| claim_once(store, now, rules, owner, wanted)).instrument(span).await?)
 }
 
-async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, limit: usize) -> Result<Claimed, crate::store::Error> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, wanted: Wanted) -> Result<Claimed, crate::store::Error> {
+    let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
     let mut tx = store.begin().await?;
     let queued = claim_deliveries(&mut tx, now, owner, limit).await?;
     let mut n_touched = queued.len();
     let mut deliveries = drop_unwanted(&mut tx, now, rules, owner, queued).await?;
     let room = limit - n_touched as i64;
-    let mut notices = if room > 0 {
-        claim_notices(&mut tx, now, room).await?
-    } else {
-        Vec::new()
-    };
+    let (mut notices, mut oldest_single) = (Vec::new(), None);
+    if room > 0 {
+        let due = claim_notices(&mut tx, now, room, wanted.from).await?;
+        (notices, oldest_single) = (due.notices, due.oldest_single);
+    }
     // The others stay pending, and are locked no longer than this transaction takes.
     let mut n_gathered = 0;
     notices.retain(|notice| {
@@ -110,7 +133,11 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, li
         sign(&mut letters, newest_key(&mut tx).await?.map(|newest| newest.key).as_ref());
     }
     tx.commit().await?;
-    Ok(Claimed { letters, n_touched })
+    Ok(Claimed {
+        letters,
+        n_touched,
+        oldest_single,
+    })
 }
 
 /// Returns the letters that a digest run would send to a partner now: the claim's own code, rolled back.

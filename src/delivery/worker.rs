@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Rules;
-use crate::app::claim::{Claimed, Letter, claim};
+use crate::app::claim::{Claimed, Letter, Wanted, claim};
 use crate::app::record::{Tried, TryResult, give_back, record, recover, settle_late};
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::Error;
@@ -41,6 +41,9 @@ const LISTENING_WAIT: Duration = Duration::from_secs(1);
 /// How often a worker looks for what dead ones left, and for doubts that are over: a lease runs out after many times as long, and each look is one
 /// more thing between a lead and its mail.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
+/// How often a worker that claims one share after another looks for singles that have been due for longer than those which it found last: a transaction
+/// that took its time may bring one.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(1);
 /// Under `worker.in_doubt = hold`, mails marked as handed over by one commit, per connection: what a crash leaves to ops.
 const MARKED_PER_CONNECTION: usize = 4;
 
@@ -64,6 +67,9 @@ pub struct Worker {
     is_unsure: bool,
     /// When it found nothing to take back.
     recovered_at: Option<Timestamp>,
+    /// Where the next claim looks for singles, and until when it may: since when the oldest that the last one found was due, where there were more than
+    /// it took; `None` for everywhere.
+    looks_from: Option<(Timestamp, Instant)>,
     n_recorded: u64,
 }
 
@@ -98,6 +104,7 @@ impl Worker {
             unwritten: Vec::new(),
             is_unsure: false,
             recovered_at: None,
+            looks_from: None,
             n_recorded: 0,
         })
     }
@@ -204,9 +211,16 @@ impl Worker {
             give_back(&self.store, now, &self.rules, self.epoch).await?;
             self.is_unsure = false;
         }
-        let Some(claiming) = self.claiming(now) else { return Ok(0) };
-        let claimed = claiming.await;
-        let n_touched = self.begin(claimed)?;
+        let mut n_touched = 0;
+        while let Some(claiming) = self.claiming(now) {
+            // That there is nothing is to be said of everything.
+            let is_all = self.looks_from.is_none();
+            let claimed = claiming.await;
+            n_touched = self.begin(claimed)?;
+            if n_touched > 0 || is_all {
+                break;
+            }
+        }
         self.begin_marked(now).await?;
         Ok(n_touched)
     }
@@ -218,15 +232,26 @@ impl Worker {
         if !self.has_room(now) || self.is_unsure {
             return None;
         }
-        let n_wanted = self.n_share().min(self.outlet.n_claimable(now));
+        let mut wanted = Wanted::from(self.n_share().min(self.outlet.n_claimable(now)));
+        if let Some((from, _)) = self.looks_from.filter(|(_, until)| Instant::now() < *until) {
+            wanted.from = from;
+        }
         let (store, rules, epoch) = (self.store.clone(), Arc::clone(&self.rules), self.epoch);
-        Some(async move { claim(&store, now, &rules, epoch, n_wanted).await })
+        Some(async move { claim(&store, now, &rules, epoch, wanted).await })
     }
 
     /// Begins what a claim brought, or under `hold` keeps it to be marked first; returns how much the claim touched.
     fn begin(&mut self, claimed: Result<Claimed, crate::app::Error>) -> Result<usize, Error> {
         self.is_unsure = claimed.is_err();
+        let looked_from = self.looks_from.take();
         let claimed = claimed?;
+        if let Some(oldest) = claimed.oldest_single
+            && claimed.n_touched >= self.n_share()
+        {
+            let now = Instant::now();
+            let until = looked_from.map(|(_, until)| until).filter(|until| now < *until);
+            self.looks_from = Some((oldest, until.unwrap_or(now + LOOK_BACK_EVERY)));
+        }
         if self.rules.in_doubt == InDoubt::Hold {
             self.unmarked.extend(claimed.letters);
         } else {

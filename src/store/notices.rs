@@ -220,7 +220,7 @@ row!(NoticeRow: id, kind, subject, partner_id, lead_id, digest_id, state, due_at
 const DUE: Sql = sql!("notices.due":
     [packed id bigint, kind text, subject text, partner_id text, lead_id text, digest_id bigint, state text, due_at bigint, is_reopened boolean, reason text,
      created_at bigint, forward text]
-    " from notice where state = 'pending' and due_at <= $1 order by turn, due_at, id limit " ["+$2" | "$2"] end);
+    " from notice where state = 'pending' and due_at <= $1 and (turn, due_at) >= (0, $3) order by turn, due_at, id limit " ["+$2" | "$2"] end);
 const CLAIM: Sql = sql!("notices.claim":
     [packed id bigint, kind text, subject text, partner_id text, lead_id text, digest_id bigint, state text, due_at bigint, is_reopened boolean, reason text,
      created_at bigint, forward text]
@@ -229,9 +229,20 @@ from notice
 where id in (select r.id from " (id bigint) ") and state || '' = 'pending'
 order by turn, due_at, id" lock end);
 
-/// Reads notices that are due, those of partners whom nobody else holds, and locks both.
-pub async fn claim_notices(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Notice>, Error> {
-    let mut found: Vec<NoticeRow> = tx.fetch_packed(&DUE, args![now, limit]).await?;
+/// Notices that were claimed.
+#[derive(Debug)]
+pub struct Due {
+    /// Those of partners whom nobody else holds.
+    pub notices: Vec<Notice>,
+    /// Since when the longest waiting single has been due, be it claimed or held by somebody else; `None` where there is none.
+    pub oldest_single: Option<Timestamp>,
+}
+
+/// Reads notices that are due, those of partners whom nobody else holds, and locks both. Singles are looked for from `from` on.
+pub async fn claim_notices(tx: &mut Tx, now: Timestamp, limit: i64, from: Timestamp) -> Result<Due, Error> {
+    let mut found: Vec<NoticeRow> = tx.fetch_packed(&DUE, args![now, limit, from]).await?;
+    let oldest_single = found.first().filter(|row| row.kind == Kind::Lead.as_str());
+    let oldest_single = oldest_single.map(|row| Timestamp::from_millis(row.due_at));
     // On SQLite nobody else writes, and so they are still as they were read.
     if !found.is_empty() && !tx.is_embedded() {
         let partner_of = |row: &NoticeRow| PartnerId::new(row.partner_id.clone());
@@ -243,7 +254,8 @@ pub async fn claim_notices(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Ve
             .collect();
         found = tx.fetch_all(&CLAIM, args![super::number_rows(&ids)]).await?;
     }
-    found.into_iter().map(Notice::try_from).collect()
+    let notices = found.into_iter().map(Notice::try_from).collect::<Result<_, _>>()?;
+    Ok(Due { notices, oldest_single })
 }
 
 #[derive(Serialize)]

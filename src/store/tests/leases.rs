@@ -274,8 +274,8 @@ fn a_notice_is_claimed_while_it_is_pending() {
     both(async |store| {
         let delivery = deliveries(&store, 1, 1).await.remove(0);
         let mut tx = store.begin().await.expect("a transaction");
-        assert_eq!(claim_notices(&mut tx, now(), 0).await.expect("a read").len(), 0);
-        assert_eq!(claim_notices(&mut tx, now(), 10).await.expect("a read").len(), 1);
+        assert_eq!(claim_notices(&mut tx, now(), 0, now()).await.expect("a read").notices.len(), 0);
+        assert_eq!(claim_notices(&mut tx, now(), 10, now()).await.expect("a read").notices.len(), 1);
         let finish = crate::store::notices::Finish {
             id: delivery.notice_id,
             state: "done",
@@ -284,6 +284,6 @@ fn a_notice_is_claimed_while_it_is_pending() {
         crate::store::notices::finish_notices(&mut tx, now(), &[finish])
             .await
             .expect("a write");
-        assert_eq!(claim_notices(&mut tx, now(), 10).await.expect("a read").len(), 0);
+        assert_eq!(claim_notices(&mut tx, now(), 10, now()).await.expect("a read").notices.len(), 0);
     });
 }

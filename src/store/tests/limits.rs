@@ -120,10 +120,23 @@ fn a_notice_is_due_from_its_instant_on_and_singles_go_first() {
         let mut tx = store.begin().await.expect("a transaction");
         insert_notices(&mut tx, due, &new).await.expect("a write");
         for (now, is_due, why) in around(due) {
-            let found = notices::claim_notices(&mut tx, now, 10).await.expect("a read");
+            let found = notices::claim_notices(&mut tx, now, 10, due.minus(MILLISECOND))
+                .await
+                .expect("a read")
+                .notices;
             let partners: Vec<&str> = found.iter().map(|notice| notice.partner_id.as_str()).collect();
             assert_eq!(partners, if is_due { vec!["a", "b", "c"] } else { vec!["b", "c"] }, "{why}");
         }
+        let passed_over = notices::claim_notices(&mut tx, due, 10, due.plus(MILLISECOND))
+            .await
+            .expect("a read");
+        assert_eq!(
+            (passed_over.notices.len(), passed_over.oldest_single),
+            (2, None),
+            "singles of before are passed over, the others are not"
+        );
+        let all = notices::claim_notices(&mut tx, due, 1, due).await.expect("a read");
+        assert_eq!((all.notices.len(), all.oldest_single), (1, Some(due)));
     });
 }
 
