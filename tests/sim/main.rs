@@ -96,6 +96,12 @@ fn what_a_dead_worker_held_is_taken_back_though_nothing_else_is_due() {
     hold(20_126, STEPS);
 }
 
+/// A lead's expiry was moved away after it was marked as expiring: its reminder leaves it out, and the checker asked for it.
+#[test]
+fn a_reminder_leaves_out_a_lead_whose_expiry_was_moved_away() {
+    hold(700_359, STEPS);
+}
+
 /// What a seed does, it does again: without that a failure could not be looked at.
 #[test]
 fn a_seed_repeats_itself_to_the_byte() {

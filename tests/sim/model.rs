@@ -157,6 +157,11 @@ impl Model {
         text(lead, "kind") == "contact" && Self::stage_at(lead, now) == "received"
     }
 
+    /// Tells whether a mail of this kind that is written now names the lead. A reminder leaves out one whose expiry was moved away since (`R-SYNC`).
+    fn is_news(kind: &str, lead: &Value, now: i64) -> bool {
+        Self::is_open(lead, now) && (kind != "reminder" || is(lead, "is_expiring") || number(lead, "remind_at").is_some_and(|at| at <= now))
+    }
+
     pub fn suppressed(&self) -> BTreeSet<String> {
         self.rows
             .get("suppression")
@@ -744,7 +749,7 @@ impl Model {
         let mut is_reached = false;
         match kind.as_str() {
             "lead" | "digest" | "reminder" => {
-                for lead in leads.iter().filter(|lead| Self::is_open(lead, now)) {
+                for lead in leads.iter().filter(|lead| Self::is_news(&kind, lead, now)) {
                     let told = self.resolve_lead(lead, &failed);
                     is_reached |= told.is_routable;
                     if told.is_routable && told.told.is_empty() {
@@ -754,7 +759,7 @@ impl Model {
                         wanted.entry(address).or_default().insert(text(lead, "id").to_owned());
                     }
                 }
-                is_reached |= !leads.iter().any(|lead| Self::is_open(lead, now));
+                is_reached |= !leads.iter().any(|lead| Self::is_news(&kind, lead, now));
             }
             "expiry" => {
                 let told = self.resolve(text(&notice, "partner_id"), None, &failed);
@@ -1074,7 +1079,7 @@ impl Model {
             let is_wanted = match text(&row, "kind") {
                 "expiry" => text(lead, "stage") == "expired",
                 "decline" => text(lead, "stage") == "declined",
-                _ => Self::is_open(lead, now) && !is(lead, "is_quiet"),
+                kind => Self::is_news(kind, lead, now) && !is(lead, "is_quiet"),
             };
             if !is_wanted || !own.contains(id) {
                 self.fail(format!(
