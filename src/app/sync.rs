@@ -68,8 +68,10 @@ pub(super) async fn write_updates<'a>(
         &changed.iter().map(|(lead, was)| StateChange::new(lead, *was)).collect::<Vec<_>>(),
     )
     .await?;
+    // The clock settles the item of a lead that has just expired as it writes that down: one that is set back finds them in step.
     let items: Vec<_> = changed
         .iter()
+        .filter(|(lead, _)| lead.stage == lead.stage_at(now))
         .map(|(lead, _)| lead_item(lead, now, known.partner(&lead.partner_id), rules))
         .collect();
     update_items(tx, now, &items, rules.posts_items).await?;

@@ -102,6 +102,12 @@ fn a_reminder_leaves_out_a_lead_whose_expiry_was_moved_away() {
     hold(700_359, STEPS);
 }
 
+/// An update came at the instant of the expiry, and the clock was set back before it wrote that down: the item was withdrawn of a lead that waited.
+#[test]
+fn an_item_is_in_step_with_its_lead_when_the_clock_is_set_back_over_an_expiry() {
+    hold(700_837, STEPS);
+}
+
 /// What a seed does, it does again: without that a failure could not be looked at.
 #[test]
 fn a_seed_repeats_itself_to_the_byte() {

@@ -971,6 +971,10 @@ impl Model {
                 }
                 continue;
             };
+            if text(&lead, "stage") != Self::stage_at(&lead, now) {
+                // It has just expired: the clock settles its item as it writes that down.
+                continue;
+            }
             let state = match Self::stage_at(&lead, now) {
                 "received" => "open",
                 "expired" => "withdrawn",

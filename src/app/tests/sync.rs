@@ -36,6 +36,22 @@ async fn bring(portal: &Portal, id: &str, stage: Stage) {
     }
 }
 
+/// R-EXPIRY, architecture 6: nobody but the clock writes an expiry down, and it may be set back before it does.
+#[test]
+fn an_update_leaves_the_item_of_a_lead_that_expired_this_moment_to_the_clock() {
+    both(async |portal| {
+        portal.partners(CREATED, [partner("contoso"), partner("sender")]).await;
+        bring(&portal, "late", Stage::Received).await;
+        portal
+            .import(EXPIRY, [at_stage("late", Stage::Received).updated("2026-03-15T08:00:00Z")])
+            .await;
+        let state = async || portal.items("contoso").await["lead late"].state.clone();
+        assert_eq!(state().await, "open");
+        portal.tick(EXPIRY).await;
+        assert_eq!(state().await, "withdrawn");
+    });
+}
+
 /// R-SYNC, R-STAGES: every pair of stages. What R-STAGES can reach is that transition (New to Won or Lost in one step is one); what it cannot reach
 /// leaves the stage and is noted.
 #[test]
