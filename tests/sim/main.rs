@@ -45,8 +45,13 @@ fn show(seed: u64, n_steps: usize, engine: Engine, broken: &Broken, is_whole: bo
 
 #[track_caller]
 fn hold(seed: u64, n_steps: usize) {
-    if let Err(broken) = simulate(seed, n_steps, Engine::Sqlite) {
-        show(seed, n_steps, Engine::Sqlite, &broken, false);
+    hold_on(Engine::Sqlite, seed, n_steps);
+}
+
+#[track_caller]
+fn hold_on(engine: Engine, seed: u64, n_steps: usize) {
+    if let Err(broken) = simulate(seed, n_steps, engine) {
+        show(seed, n_steps, engine, &broken, false);
         panic!("seed {seed}: {}", broken.sentences.join("\n"));
     }
 }
@@ -56,6 +61,16 @@ fn hold(seed: u64, n_steps: usize) {
 fn the_fixed_seeds_hold() {
     for seed in 1..=12 {
         hold(seed, STEPS);
+    }
+}
+
+/// Some of them where there is a PostgreSQL (`cargo xtask test`).
+#[test]
+fn some_fixed_seeds_hold_on_postgresql() {
+    if std::env::var_os("POSTHORN_TEST_POSTGRES").is_some() {
+        for seed in 1..=6 {
+            hold_on(Engine::Postgres, seed, STEPS);
+        }
     }
 }
 
