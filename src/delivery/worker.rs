@@ -211,16 +211,11 @@ impl Worker {
             give_back(&self.store, now, &self.rules, self.epoch).await?;
             self.is_unsure = false;
         }
-        let mut n_touched = 0;
-        while let Some(claiming) = self.claiming(now) {
-            // That there is nothing is to be said of everything.
-            let is_all = self.looks_from.is_none();
-            let claimed = claiming.await;
-            n_touched = self.begin(claimed)?;
-            if n_touched > 0 || is_all {
-                break;
-            }
-        }
+        // Where it may turn out that there is nothing, that is to be said of everything.
+        self.looks_from = None;
+        let Some(claiming) = self.claiming(now) else { return Ok(0) };
+        let claimed = claiming.await;
+        let n_touched = self.begin(claimed)?;
         self.begin_marked(now).await?;
         Ok(n_touched)
     }
@@ -443,3 +438,42 @@ async fn tell(store: &Store, epoch: i64, news: &[relays::Circuit]) -> Result<(),
 const RECORD_TRIES_MAX: u32 = 3;
 /// The pause before each.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::testing::records::{lead, partner};
+    use crate::app::testing::{Portal, at, both};
+    use crate::settings::Mode;
+
+    const NOW: &str = "2026-03-02T09:00:00Z";
+
+    /// Between two claims of a busy time a transaction is committed that began long before: its lead is older than those which the last claim found.
+    #[test]
+    fn a_lead_that_comes_late_to_a_busy_worker_is_mailed_before_it_is_idle() {
+        both(async |portal: Portal| {
+            let mut settings = Settings {
+                mode: Mode::Dry,
+                ..Settings::default()
+            };
+            // A claim takes one at a time.
+            settings.worker.batch = CLAIMS_PER_BATCH as u32;
+            let (clock, stop) = (Clock::Fixed(at(NOW)), CancellationToken::new());
+            let composer = Arc::new(Composer::new(&settings, b"key").expect("the built-in templates"));
+            let lease = Lease::begin(&portal.store, "", &settings.worker).await.expect("a lease");
+            let rules = Arc::new(portal.rules.clone());
+            let mut worker =
+                Worker::new(&portal.store, &rules, &composer, &settings, clock, &lease, &stop).expect("no password is to be read");
+            let (_, mut never_woken) = watch::channel(());
+
+            portal.partners("2026-03-02T07:00:00Z", [partner("contoso")]).await;
+            portal.import("2026-03-02T08:30:00Z", [lead("soon")]).await;
+            portal.import("2026-03-02T08:40:00Z", [lead("later")]).await;
+            let mut turn = async || worker.turn(at(NOW), &mut never_woken).await.expect("the database is there");
+            assert!(matches!(turn().await, Next::Now), "the first one is claimed");
+            portal.import("2026-03-02T08:00:00Z", [lead("late")]).await;
+            while matches!(turn().await, Next::Now) {}
+            assert_eq!(worker.n_recorded(), 3);
+        });
+    }
+}

@@ -308,7 +308,8 @@ impl Files {
         })
     }
 
-    /// Has each language made when it is first used: most never are, and no start waits for five of them.
+    /// Has each language made when it is first used: most never are, and no start waits for five of them. A look makes no template wrong: colours and a
+    /// width are all of it that is written into one.
     fn make_when_used(self) -> BTreeMap<String, Made> {
         let files = Arc::new(self);
         let languages = files.sources.languages.keys().cloned();
