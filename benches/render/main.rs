@@ -33,10 +33,14 @@ fn main() -> ExitCode {
 fn bench() -> Result<(), Box<dyn std::error::Error>> {
     let started = Instant::now();
     let set = Set::load(None)?;
+    let loaded = started.elapsed();
+    // A built-in language is made when it is first used.
+    set.render(Kind::Lead, "en", &sample(Kind::Lead, "en"))?;
     println!(
-        "load, {} languages: {:.1} ms",
+        "load of {} languages: {:.1} ms; one of them made, and its first mail: {:.1} ms more",
         set.languages().count(),
-        started.elapsed().as_secs_f64() * 1e3
+        loaded.as_secs_f64() * 1e3,
+        (started.elapsed() - loaded).as_secs_f64() * 1e3
     );
     let letterhead = Letterhead::new("Partner Portal <leads@portal.example>", None, Some("leads.portal.example"))?;
     for (name, kind, view) in [
