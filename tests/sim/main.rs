@@ -123,6 +123,12 @@ fn an_item_is_in_step_with_its_lead_when_the_clock_is_set_back_over_an_expiry() 
     hold(700_837, STEPS);
 }
 
+/// A reminder's address failed, and the one that stands in had been reminded of others: the lead goes with the next day, which the checker did not know.
+#[test]
+fn a_lead_whose_reminder_failed_goes_with_the_next_day() {
+    hold(720_177, STEPS);
+}
+
 /// What a seed does, it does again: without that a failure could not be looked at.
 #[test]
 fn a_seed_repeats_itself_to_the_byte() {

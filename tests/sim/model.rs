@@ -540,7 +540,9 @@ impl Model {
         if moved("cool_at") && !is_intake {
             self.fail(format!("the urgency of {id} moved by {op:?}"));
         }
-        if moved("reminder_id") && !(matches!(op, Op::Tick) && self.remind_by_mail && is(new, "is_expiring")) {
+        // A claim passes a lead on to the next day's reminder, where the address that stands in had this one without it.
+        let is_due = matches!(op, Op::Tick) || (matches!(op, Op::Claim { .. }) && !old["reminder_id"].is_null());
+        if moved("reminder_id") && !(is_due && self.remind_by_mail && is(new, "is_expiring")) {
             self.fail(format!("the lead {id} is reminded of by {op:?}"));
         }
         if moved("expiry_id")
@@ -672,7 +674,7 @@ impl Model {
             ("digest", Op::Fire | Op::Run { is_dry: false }) => self
                 .row("digest", &subject)
                 .is_some_and(|digest| text(digest, "state") == "closed" && number(digest, "n_leads") > Some(0)),
-            ("reminder", Op::Tick) => due > now && due <= next_midnight(self.zone(&partner), now + 2 * DAY),
+            ("reminder", Op::Tick | Op::Claim { .. }) => due > now && due <= next_midnight(self.zone(&partner), now + 2 * DAY),
             ("expiry", Op::Tick) => due > now && due % HOUR == 0 && due <= now + 3 * HOUR,
             _ => false,
         };
@@ -717,27 +719,21 @@ impl Model {
         }
         let failed = self.failed_of(&notice);
         let leads: Vec<Value> = match kind.as_str() {
-            // It was in the digest when this claim began, though it may be held anew now.
-            "digest" => {
-                let mut leads: Vec<Value> = self
-                    .table("lead")
-                    .filter(|lead| lead["digest_id"] == notice["digest_id"])
-                    .cloned()
-                    .collect();
-                let held = changes
+            // It was in the digest when this claim began, though it may be held anew now; and in the reminder.
+            "digest" | "reminder" => {
+                let is_in = |lead: &Value| match kind.as_str() {
+                    "digest" => !lead["digest_id"].is_null() && lead["digest_id"] == notice["digest_id"],
+                    _ => number(lead, "reminder_id") == Some(id),
+                };
+                let was = changes
                     .iter()
                     .filter(|change| change.table == "lead")
-                    .filter_map(|change| change.old.clone());
-                leads.extend(held.filter(|lead| lead["digest_id"] == notice["digest_id"] && !lead["digest_id"].is_null()));
+                    .filter_map(|change| change.old.as_ref());
+                let mut leads: Vec<Value> = self.table("lead").chain(was).filter(|lead| is_in(lead)).cloned().collect();
                 leads.sort_by_key(|lead| number(lead, "seq"));
                 leads.dedup_by_key(|lead| number(lead, "seq"));
                 leads
             }
-            "reminder" => self
-                .table("lead")
-                .filter(|lead| number(lead, "reminder_id") == Some(id))
-                .cloned()
-                .collect(),
             "expiry" => self
                 .table("lead")
                 .filter(|lead| number(lead, "expiry_id") == Some(id))
@@ -791,23 +787,35 @@ impl Model {
         if new != made.iter().collect() {
             self.fail(format!("the notice {id} ({kind}) goes to {made:?} instead of {new:?}"));
         }
-        if kind == "digest" {
+        if kind == "digest" || kind == "reminder" {
             self.nobody_left_out(id, &leads, &wanted, &had);
         }
     }
 
-    /// A digest that is resolved again gives no address a second mail: a lead that only such addresses would hear of waits for the next digest.
+    /// A digest or reminder that is resolved again gives no address a second mail: a lead that only such addresses would hear of waits for the next one.
     fn nobody_left_out(&mut self, notice: i64, leads: &[Value], wanted: &Leads, had: &Leads) {
+        let Some(resolved) = self.row("notice", &notice.to_string()).cloned() else {
+            return;
+        };
         for lead in leads {
             let id = text(lead, "id");
             let mut told = wanted.iter().filter(|(_, leads)| leads.contains(id)).peekable();
             if told.peek().is_none() || told.any(|(address, _)| had.get(address).is_none_or(|leads| leads.contains(id))) {
                 continue;
             }
-            let now_in = self
-                .row("lead", id)
-                .and_then(|row| self.row("digest", &row["digest_id"].to_string()));
-            if now_in.is_none_or(|digest| text(digest, "state") != "collecting") {
+            let row = self.row("lead", id);
+            let waits = row.is_some_and(|row| {
+                let of = |table: &str, column: &str, state: &str| {
+                    self.row(table, &row[column].to_string())
+                        .is_some_and(|row| text(row, "state") == state)
+                };
+                if text(&resolved, "kind") == "digest" {
+                    of("digest", "digest_id", "collecting")
+                } else {
+                    of("notice", "reminder_id", "pending")
+                }
+            });
+            if !waits {
                 self.fail(format!(
                     "the notice {notice} goes to addresses that had their mail of it, and leaves out {id}"
                 ));
