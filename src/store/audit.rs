@@ -153,7 +153,7 @@ macro_rules! book {
 // Of the mails that name a lead, the one that came furthest: told by its rank. 60 and more: sent; 50 and more: under way; else it came to nothing.
 // Then, from the surest answer down: mailed, waiting, excused; what is left is an orphan.
 macro_rules! leads {
-    ($unpacked:literal) => {
+    ($unpacked:literal, $answer:literal, $finished:literal) => {
         concat!(
             "with told as (
   select lead_id, max(reached) as reached from (
@@ -195,6 +195,7 @@ macro_rules! leads {
     when notice.reason is not null then ", left!(), "
     when notice.kind = 'lead' then 'orphan.no_delivery'
     when (lead.stage <> 'received' and lead.stage_since <= notice.finished_at) or lead.expires_at <= notice.finished_at then ", left!(), "
+    when lead.stage in ('won', 'lost') and ", $answer, "->>'acceptedDateTime' <= ", $finished, " then ", left!(), "
     when exists (select 1 from history where history.lead_id = lead.id and history.event like 'is named in no mail%') then 'excused.silenced'
     else 'orphan.left_out' end as class
   from lead
@@ -223,7 +224,9 @@ macro_rules! left {
 }
 
 book!(COUNT_LEADS = "audit.count_leads", LIST_LEADS = "audit.list_leads", "$1":
-    leads!("json_each(delivery.leads) as one"), leads!("json_array_elements_text(delivery.leads::json) as one(value)"));
+    leads!("json_each(delivery.leads) as one", "lead.answer", "strftime('%Y-%m-%dT%H:%M:%fZ', notice.finished_at / 1000.0, 'unixepoch')"),
+    leads!("json_array_elements_text(delivery.leads::json) as one(value)", "lead.answer::json",
+      "to_char(to_timestamp(notice.finished_at / 1000.0) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"));
 
 // A hard failure reopens a notice, so one that was reopened had a delivery once.
 macro_rules! notices {

@@ -1,5 +1,7 @@
 //! Digests: opened, moved, closed once, sent to each address (`R-DIGEST`).
 
+use crate::app::answer::{Action, Terms};
+use crate::app::audit::audit;
 use crate::app::claim::claim;
 use crate::app::database::apply_settings;
 use crate::app::fire::RunMail;
@@ -175,6 +177,25 @@ fn a_digest_lists_what_is_still_unanswered_when_it_is_claimed() {
         portal.accept("2026-03-04T17:00:01Z", "L05").await;
         assert_eq!(portal.send("2026-03-04T17:00:02Z").await, [""; 0]);
         assert_eq!(portal.notices().await, [("digest done".to_owned(), 2)].into());
+    });
+}
+
+/// Its way ends long after the digest that it left, and the books go by when it was answered.
+#[test]
+fn a_lead_that_was_answered_between_its_digests_closing_and_its_mail_is_excused_after_its_deal_is_lost_too() {
+    both(async |portal| {
+        digest_only(&portal).await;
+        portal.import("2026-03-02T08:00:00Z", [lead("stays"), lead("answered")]).await;
+        portal.fire("2026-03-02T17:00:00Z").await;
+        portal.accept("2026-03-02T17:00:00Z", "answered").await;
+        assert_eq!(portal.work("2026-03-02T17:00:00Z").await.len(), 1);
+        let n_orphans = async |now: &str| audit(&portal.store, at(now), at(now)).await.expect("an audit").n_orphans;
+        assert_eq!(n_orphans("2026-03-02T18:00:00Z").await, 0);
+        portal
+            .answer("2026-03-05T09:00:00Z", "answered", Action::Lost(Terms::default()))
+            .await
+            .expect("its deal can be lost");
+        assert_eq!(n_orphans("2026-03-05T09:00:00Z").await, 0);
     });
 }
 
