@@ -12,7 +12,7 @@
 //! en/formats.toml                              how it writes dates, numbers and amounts
 //! ```
 //!
-//! A set is made when it is loaded, so that a mail only pays for what it says:
+//! A set is made when it is loaded, so that a mail only pays for what it says; where nothing of it is the operator's, each language when it is first used:
 //!
 //! ```text
 //! sources   reads the files                    lex       cuts them into text and tags, with places
