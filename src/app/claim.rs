@@ -26,6 +26,7 @@ use crate::store::leads::{StateChange, find_leads, list_mailed_on_day, update_st
 use crate::store::links::newest_key;
 use crate::store::notices::{Finish, claim_notices, find_notices, finish_notices, reopen_notices};
 use crate::store::suppressions::find_among;
+use crate::store::workers::is_ended;
 use crate::store::{Store, Tx, digests, retried};
 use crate::time::Timestamp;
 
@@ -68,6 +69,8 @@ pub struct Claimed {
     pub n_touched: usize,
     /// Since when the longest waiting notice of a single has been due; `None` where there is none, or none was looked for.
     pub oldest_single: Option<Timestamp>,
+    /// The worker's lease was ended, so it gets nothing: what it holds was taken back while it stood still.
+    pub is_over: bool,
 }
 
 /// How much a claim takes.
@@ -128,6 +131,14 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, wa
     if n_touched == 0 {
         return Ok(Claimed::default());
     }
+    // Not before: only now is what was taken back from it, and claimed here once more, known to be committed together with its end.
+    if is_ended(&mut tx, owner).await? {
+        tx.rollback().await?;
+        return Ok(Claimed {
+            is_over: true,
+            ..Claimed::default()
+        });
+    }
     let mut letters = read_letters(&mut tx, now, rules, deliveries, read).await?;
     if rules.public_url.is_some() {
         sign(&mut letters, newest_key(&mut tx).await?.map(|newest| newest.key).as_ref());
@@ -137,6 +148,7 @@ async fn claim_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, wa
         letters,
         n_touched,
         oldest_single,
+        is_over: false,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::store::deliveries::{
 use crate::store::kept::{Packed, keep_mails};
 use crate::store::notices::{reopen_notices, settle_undeliverable};
 use crate::store::suppressions::note_faults;
-use crate::store::workers::find_marking;
+use crate::store::workers::{end_workers, find_marking};
 use crate::store::{Store, retried};
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -304,12 +304,13 @@ async fn recover_once(store: &Store, now: Timestamp, wall_now: Timestamp, rules:
     let mut tx = store.begin().await?;
     let mut moves = Vec::new();
     let dead = list_dead(&mut tx, wall_now, RECOVER_MAX).await?;
-    let owners: BTreeSet<i64> = dead.iter().filter_map(|delivery| delivery.owner).collect();
-    let marking = if owners.is_empty() {
-        BTreeSet::new()
-    } else {
-        find_marking(&mut tx, &Vec::from_iter(owners)).await?
-    };
+    let owners = Vec::from_iter(dead.iter().filter_map(|delivery| delivery.owner).collect::<BTreeSet<i64>>());
+    let mut marking = BTreeSet::new();
+    if !owners.is_empty() {
+        // A worker that only stood still must not wake up as their owner, by a clock that was set back meanwhile.
+        end_workers(&mut tx, &owners).await?;
+        marking = find_marking(&mut tx, &owners).await?;
+    }
     for delivery in dead {
         let is_marked_first = delivery.owner.is_some_and(|owner| marking.contains(&owner));
         let event = Event::WorkerDied {

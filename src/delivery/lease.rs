@@ -8,7 +8,7 @@ use crate::clock::wall_now;
 use crate::delivery::Error;
 use crate::outbox::delivery::InDoubt;
 use crate::settings;
-use crate::store::workers::{EmbeddedLock, end_worker, insert_worker, lock_embedded, renew_worker, void_workers};
+use crate::store::workers::{EmbeddedLock, end_workers, insert_worker, lock_embedded, renew_worker, void_workers};
 use crate::store::{Store, sqlite_path};
 use crate::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub struct Lease {
     pub epoch: i64,
     span: Duration,
     alive: Alive,
-    renew_at: Timestamp,
+    renewed_at: Timestamp,
     /// The embedded database's file lock, held as long as the lease.
     _lock: Option<EmbeddedLock>,
 }
@@ -35,6 +35,11 @@ impl Alive {
     /// Tells whether the lease holds at this moment of the real clock.
     pub fn holds(&self) -> bool {
         wall_now() < self.until()
+    }
+
+    /// Ends it, for all who look at it, before its time.
+    pub fn end(&self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 
     fn until(&self) -> Timestamp {
@@ -65,7 +70,7 @@ impl Lease {
             epoch,
             span,
             alive: Alive(Arc::new(AtomicI64::new(alive_until.as_millis()))),
-            renew_at: wall_now.plus(span / RENEWALS),
+            renewed_at: wall_now,
             _lock: lock,
         })
     }
@@ -75,14 +80,15 @@ impl Lease {
     /// # Errors
     /// The lease ran out before, so what it held may be with others; or the database cannot be written and the lease has run out meanwhile.
     pub async fn keep(&mut self, store: &Store) -> Result<(), Error> {
-        if wall_now() < self.renew_at {
+        // A clock that is set back must not put the renewal off: others would wait for as long before they take over.
+        if (self.renewed_at..self.renew_at()).contains(&wall_now()) && self.alive.holds() {
             return Ok(());
         }
         match self.renew(store).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 // The senders stop as well, even where it was not time that ended the lease.
-                self.alive.0.store(0, Ordering::Relaxed);
+                self.alive.end();
                 Err(Error::LeaseLost { epoch: self.epoch })
             }
             // The database is away for a moment: the lease still holds, and the next turn tries again.
@@ -102,7 +108,7 @@ impl Lease {
         let is_held = is_renewed && self.alive.holds();
         if is_held {
             self.alive.0.store(alive_until.as_millis(), Ordering::Relaxed);
-            self.renew_at = wall_now.plus(self.span / RENEWALS);
+            self.renewed_at = wall_now;
         }
         Ok(is_held)
     }
@@ -114,7 +120,7 @@ impl Lease {
     /// The database cannot be written.
     pub async fn begin_again(&mut self, store: &Store, in_doubt: InDoubt) -> Result<(), Error> {
         let mut tx = store.begin().await?;
-        end_worker(&mut tx, self.epoch).await?;
+        end_workers(&mut tx, &[self.epoch]).await?;
         let wall_now = wall_now();
         let alive_until = wall_now.plus(self.span);
         let epoch = insert_worker(&mut tx, &name(), wall_now, alive_until, in_doubt == InDoubt::Hold).await?;
@@ -122,7 +128,7 @@ impl Lease {
         self.epoch = epoch;
         // The former worker's tasks keep theirs, which is over.
         self.alive = Alive(Arc::new(AtomicI64::new(alive_until.as_millis())));
-        self.renew_at = wall_now.plus(self.span / RENEWALS);
+        self.renewed_at = wall_now;
         Ok(())
     }
 
@@ -131,9 +137,8 @@ impl Lease {
         self.alive.clone()
     }
 
-    /// Returns when the lease is to be renewed, on the real clock.
-    pub fn renew_at(&self) -> Timestamp {
-        self.renew_at
+    fn renew_at(&self) -> Timestamp {
+        self.renewed_at.plus(self.span / RENEWALS)
     }
 
     /// Ends the lease: what it still holds is taken back at once by whoever works next.
@@ -142,7 +147,7 @@ impl Lease {
     /// The database cannot be written; then the lease runs out by itself.
     pub async fn end(self, store: &Store) -> Result<(), Error> {
         let mut tx = store.begin().await?;
-        end_worker(&mut tx, self.epoch).await?;
+        end_workers(&mut tx, &[self.epoch]).await?;
         Ok(tx.commit().await?)
     }
 }
@@ -156,6 +161,43 @@ fn name() -> String {
 mod tests {
     use super::*;
     use crate::store::testing::both;
+    use crate::store::workers::list_live;
+
+    /// Whoever looks at the leases would otherwise wait for the hour by which the clock was wrong before he took over.
+    #[test]
+    fn a_lease_is_renewed_at_once_when_the_clock_was_set_back() {
+        both(async |store| {
+            let settings = settings::Worker::default();
+            let mut lease = Lease::begin(&store, "postgres://nobody", &settings).await.expect("a lease");
+            let in_an_hour = wall_now().plus(Duration::from_secs(3600));
+            let mut tx = store.begin().await.expect("a transaction");
+            assert!(renew_worker(&mut tx, lease.epoch, wall_now(), in_an_hour).await.expect("a write"));
+            tx.commit().await.expect("a commit");
+            lease.alive.0.store(in_an_hour.as_millis(), Ordering::Relaxed);
+            lease.renewed_at = in_an_hour;
+            lease.keep(&store).await.expect("it holds");
+            assert!(lease.alive.until() <= wall_now().plus(settings.lease), "{}", lease.alive.until());
+            let mut tx = store.read().await.expect("a transaction");
+            assert!(list_live(&mut tx, in_an_hour).await.expect("a read").is_empty());
+        });
+    }
+
+    /// The clock says that it holds, and whoever looked at another one took over.
+    #[test]
+    fn a_lease_that_others_ended_is_lost_at_the_next_look() {
+        both(async |store| {
+            let mut lease = Lease::begin(&store, "postgres://nobody", &settings::Worker::default())
+                .await
+                .expect("a lease");
+            let mut tx = store.begin().await.expect("a transaction");
+            end_workers(&mut tx, &[lease.epoch]).await.expect("a write");
+            tx.commit().await.expect("a commit");
+            lease.keep(&store).await.expect("it is not yet time to renew it");
+            lease.alive().end();
+            let kept = lease.keep(&store).await;
+            assert!(matches!(kept, Err(Error::LeaseLost { .. })), "{kept:?}");
+        });
+    }
 
     /// Whoever looks at the leases while a renewal waits for the database sees one that has run out, and takes over.
     #[test]
@@ -172,7 +214,7 @@ mod tests {
                 .expect("a lock");
             let until = lease.alive.until();
             // Due, and not over yet.
-            lease.renew_at = wall_now();
+            lease.renewed_at = Timestamp::from_millis(0);
             let (kept, ()) = tokio::join!(lease.keep(&store), async {
                 while wall_now() <= until {
                     tokio::time::sleep(Duration::from_millis(5)).await;

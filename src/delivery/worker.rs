@@ -13,7 +13,7 @@ use crate::app::record::{Tried, TryResult, give_back, record, recover, settle_la
 use crate::clock::{Clock, Next, wall_now};
 use crate::delivery::Error;
 use crate::delivery::compose::Composer;
-use crate::delivery::lease::Lease;
+use crate::delivery::lease::{Alive, Lease};
 use crate::delivery::outlet::Outlet;
 use crate::delivery::senders::{LINE_KEPT_MAX, Senders, UNRECORDED_MAX};
 use crate::outbox::delivery::InDoubt;
@@ -56,6 +56,7 @@ pub struct Worker {
     senders: Senders,
     clock: Clock,
     epoch: i64,
+    alive: Alive,
     batch: usize,
     n_connections: usize,
     stop: CancellationToken,
@@ -97,6 +98,7 @@ impl Worker {
             outlet,
             clock,
             epoch: lease.epoch,
+            alive: lease.alive(),
             batch: settings.worker.batch as usize,
             n_connections,
             stop: stop.clone(),
@@ -240,6 +242,10 @@ impl Worker {
         self.is_unsure = claimed.is_err();
         let looked_from = self.looks_from.take();
         let claimed = claimed?;
+        if claimed.is_over {
+            // Nothing more is handed over; the lease finds out for itself when it is next kept.
+            self.alive.end();
+        }
         if let Some(oldest) = claimed.oldest_single
             && claimed.n_touched >= self.n_share()
         {

@@ -7,7 +7,7 @@ use crate::store::engine::{Sql, Tx, args, row, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
-pub(super) const ALL: &[&Sql] = &[&INSERT, &RENEW, &END, &VOID, &MARKING, &LIVE];
+pub(super) const ALL: &[&Sql] = &[&INSERT, &RENEW, &END, &ENDED, &VOID, &MARKING, &LIVE];
 
 /// The lock on the file beside an embedded database. The system drops it with the process, so a lock that can be had means that no other worker lives.
 #[derive(Debug)]
@@ -64,12 +64,20 @@ pub async fn renew_worker(tx: &mut Tx, epoch: i64, wall_now: Timestamp, alive_un
     Ok(tx.execute(&RENEW, args![epoch, alive_until, wall_now]).await? > 0)
 }
 
-const END: Sql = sql!("workers.end": "update worker set alive_until = 0 where epoch = $1");
+const END: Sql = sql!("workers.end": "update worker set alive_until = 0 where epoch in (select r.id from " (id bigint) ")");
 
-/// Ends a worker's lease.
-pub async fn end_worker(tx: &mut Tx, epoch: i64) -> Result<(), Error> {
-    tx.execute(&END, args![epoch]).await?;
+/// Ends workers' leases for good: whatever their clocks say later, they are not renewed, and nothing is claimed under them.
+pub async fn end_workers(tx: &mut Tx, epochs: &[i64]) -> Result<(), Error> {
+    tx.execute(&END, args![super::number_rows(epochs)]).await?;
     Ok(())
+}
+
+const ENDED: Sql = sql!("workers.ended": "select epoch from worker where epoch = $1 and alive_until = 0");
+
+/// Tells whether a worker's lease was ended.
+pub async fn is_ended(tx: &mut Tx, epoch: i64) -> Result<bool, Error> {
+    let found: Option<EpochRow> = tx.fetch_optional(&ENDED, args![epoch]).await?;
+    Ok(found.is_some())
 }
 
 const VOID: Sql = sql!("workers.void": "update worker set alive_until = 0 where alive_until > 0");

@@ -129,6 +129,13 @@ fn a_lead_whose_reminder_failed_goes_with_the_next_day() {
     hold(720_177, STEPS);
 }
 
+/// A worker stood still beyond its lease, its mails were taken back, and the clock was set back before it woke: by that clock it lived, claimed one of
+/// them again, and wrote the outcome of its first try down as that of the second.
+#[test]
+fn a_worker_that_a_clock_set_back_would_revive_stays_dead() {
+    hold(750_026, STEPS);
+}
+
 /// What a seed does, it does again: without that a failure could not be looked at.
 #[test]
 fn a_seed_repeats_itself_to_the_byte() {

@@ -25,7 +25,7 @@ use posthorn::store::Store;
 use posthorn::store::deliveries::mark_handed_over;
 use posthorn::store::items::{claim_items, record_post_failed, record_posted};
 use posthorn::store::suppressions::OptOut;
-use posthorn::store::workers::{end_worker, insert_worker, renew_worker};
+use posthorn::store::workers::{end_workers, insert_worker, renew_worker};
 use posthorn::tag::IfMatch;
 use posthorn::time::Timestamp;
 use serde_json::Value;
@@ -115,6 +115,7 @@ pub fn simulate(seed: u64, n_steps: usize, engine: Engine) -> Result<Ran, Box<Br
 struct Worker {
     epoch: i64,
     alive_until: i64,
+    renewed_at: i64,
     is_paused: bool,
     letters: VecDeque<Letter>,
     /// Looked at its lease, and then stood still: this mail leaves it late.
@@ -682,7 +683,7 @@ impl Sim {
             let store = self.db.store.clone();
             let result = renew(&store, epoch, before, until).await;
             if self.done(Op::Lease, result, false).await == Some(true) {
-                self.workers[index].alive_until = until;
+                (self.workers[index].alive_until, self.workers[index].renewed_at) = (until, later);
             }
         }
     }
@@ -732,6 +733,7 @@ impl Sim {
         self.workers.push(Worker {
             epoch,
             alive_until: until,
+            renewed_at: self.world.now,
             is_paused: false,
             letters: VecDeque::new(),
             stalled: None,
@@ -802,12 +804,21 @@ impl Sim {
     async fn keep_lease(&mut self, index: usize) -> bool {
         let (store, now, _) = self.parts();
         let until = self.world.now + LEASE;
-        let epoch = self.workers[index].epoch;
+        let Worker {
+            epoch,
+            alive_until,
+            renewed_at,
+            ..
+        } = self.workers[index];
         self.arm();
+        if (renewed_at..renewed_at + LEASE / 3).contains(&self.world.now) && self.world.now < alive_until {
+            self.struck = fault_point::disarm();
+            return true;
+        }
         let result = renew(&store, epoch, now.as_millis(), until).await;
         match self.done(Op::Lease, result, false).await {
             Some(true) => {
-                self.workers[index].alive_until = until;
+                (self.workers[index].alive_until, self.workers[index].renewed_at) = (until, now.as_millis());
                 true
             }
             None if self.workers[index].alive_until >= self.world.now => true,
@@ -837,7 +848,7 @@ impl Sim {
         self.arm();
         let result: Result<(), Error> = async {
             let mut tx = store.begin().await?;
-            end_worker(&mut tx, worker.epoch).await?;
+            end_workers(&mut tx, &[worker.epoch]).await?;
             Ok(tx.commit().await?)
         }
         .await;
@@ -871,6 +882,10 @@ impl Sim {
             self.workers[index].is_unsure = true;
             return;
         };
+        if claimed.is_over {
+            self.say(format!("#{} worker {epoch} hears that its lease was ended", self.step));
+            self.workers[index].alive_until = 0;
+        }
         for letter in claimed.letters {
             let leads = ids(&letter);
             self.say(format!(

@@ -1,6 +1,6 @@
 //! What becomes of a delivery when it is tried, given back, or its worker dies (architecture, "Delivery: state × event").
 
-use crate::app::claim::Letter;
+use crate::app::claim::{Letter, claim};
 use crate::app::record::{TryResult, by_hand, give_back};
 use crate::app::testing::records::{lead, partner};
 use crate::app::testing::{OWNER, Portal, at, both, refused};
@@ -9,7 +9,7 @@ use crate::outbox::delivery::{Event, InDoubt, State};
 use crate::store::attempts::list_attempts;
 use crate::store::deliveries::{Delivery, find_delivery, mark_handed_over};
 use crate::store::items::claim_items;
-use crate::store::workers::{end_worker, insert_worker};
+use crate::store::workers::{end_workers, insert_worker, renew_worker};
 
 const NOW: &str = "2026-03-02T09:00:00Z";
 
@@ -182,7 +182,7 @@ fn what_a_dead_worker_held_comes_back() {
             tx.commit().await.expect("a commit");
             assert_eq!(portal.recover("2026-03-02T09:00:15Z").await, 0, "alive to the end of its lease");
             let mut tx = portal.store.begin().await.expect("a transaction");
-            end_worker(&mut tx, OWNER).await.expect("a write");
+            end_workers(&mut tx, &[OWNER]).await.expect("a write");
             tx.commit().await.expect("a commit");
             assert_eq!(portal.recover("2026-03-02T09:00:16Z").await, 1);
             let after = delivery(&portal, letter.delivery.id).await;
@@ -200,6 +200,42 @@ fn what_a_dead_worker_held_comes_back() {
             assert_eq!(delivery(&portal, letter.delivery.id).await.state, state);
         });
     }
+}
+
+/// A worker stood still, its mail was taken back, and the clock was set back before it woke: it still holds its first try's outcome, which must not be
+/// taken for that of a second one.
+#[test]
+fn a_worker_whose_mails_were_taken_back_claims_nothing_more_whatever_its_clock_says() {
+    both(async |portal| {
+        let mut tx = portal.store.begin().await.expect("a transaction");
+        let epoch = insert_worker(&mut tx, "host:1", at(NOW), at("2026-03-02T09:00:15Z"), false)
+            .await
+            .expect("a worker");
+        tx.commit().await.expect("a commit");
+        assert_eq!(epoch, OWNER);
+        let letter = claimed(&portal).await;
+        assert_eq!(portal.recover("2026-03-02T09:00:16Z").await, 1);
+        portal.import(NOW, [lead("L2").partner("contoso")]).await;
+        let claimed = claim(&portal.store, at(NOW), &portal.rules, OWNER, 10).await.expect("a look");
+        assert!(claimed.is_over && claimed.letters.is_empty(), "{claimed:?}");
+        let mut tx = portal.store.begin().await.expect("a transaction");
+        let renewed = renew_worker(&mut tx, OWNER, at(NOW), at("2026-03-02T09:00:30Z"))
+            .await
+            .expect("a write");
+        tx.rollback().await.expect("a rollback");
+        assert!(!renewed);
+        let after = delivery(&portal, letter.delivery.id).await;
+        assert_eq!((after.state, after.is_repeat, after.owner), (State::Queued, true, None));
+        // A worker that lives gets both.
+        let mut tx = portal.store.begin().await.expect("a transaction");
+        let next = insert_worker(&mut tx, "host:2", at(NOW), at("2026-03-02T09:00:15Z"), false)
+            .await
+            .expect("a worker");
+        tx.commit().await.expect("a commit");
+        let later = at("2026-03-02T09:00:16Z");
+        let claimed = claim(&portal.store, later, &portal.rules, next, 10).await.expect("a claim");
+        assert_eq!(claimed.letters.len(), 2);
+    });
 }
 
 /// Tried until `give_up_after`, then failed and shown to ops, whose retry begins anew.
@@ -243,7 +279,7 @@ fn a_claim_takes_singles_first_and_no_more_than_its_limit() {
         portal.fire("2026-03-02T17:00:00Z").await;
         let mut kinds = Vec::new();
         for _ in 0..2 {
-            let claimed = crate::app::claim::claim(&portal.store, at("2026-03-02T17:00:00Z"), &portal.rules, OWNER, 2)
+            let claimed = claim(&portal.store, at("2026-03-02T17:00:00Z"), &portal.rules, OWNER, 2)
                 .await
                 .expect("a claim");
             kinds.push(

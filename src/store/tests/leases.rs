@@ -13,7 +13,7 @@ use crate::store::deliveries::{
 use crate::store::notices::{NewNotice, claim_notices, join_notices};
 use crate::store::partners::{lock_free_partners, lock_partners};
 use crate::store::testing::{both, on_postgres};
-use crate::store::workers::{end_worker, insert_worker, list_live, lock_embedded, renew_worker, void_workers};
+use crate::store::workers::{end_workers, insert_worker, list_live, lock_embedded, renew_worker, void_workers};
 use crate::store::{Error, Store};
 use crate::time::Timestamp;
 
@@ -157,7 +157,7 @@ fn recovery_sees_the_deliveries_of_dead_epochs_only() {
             tx.rollback().await.expect("a rollback");
         }
         let mut tx = store.begin().await.expect("a transaction");
-        end_worker(&mut tx, alive).await.expect("a write");
+        end_workers(&mut tx, &[alive]).await.expect("a write");
         assert_eq!(
             list_dead(&mut tx, now(), 100).await.expect("a read").len(),
             2,

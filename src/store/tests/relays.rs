@@ -5,7 +5,7 @@ use crate::outbox::pace::Limits;
 use crate::store::Store;
 use crate::store::relays::{Circuit, forget_circuits, list_circuits, list_sent, put_circuits, reserve_sent, rests_until, return_sent};
 use crate::store::testing::both;
-use crate::store::workers::{end_worker, insert_worker};
+use crate::store::workers::{end_workers, insert_worker};
 use crate::time::Timestamp;
 
 const RELAY: &str = "mail.contoso.com:587";
@@ -127,7 +127,7 @@ fn how_workers_find_relays_is_kept_by_worker_and_forgotten_with_the_next_one() {
         put_circuits(&mut tx, second, &[found(0, circuit.state())]).await.expect("written");
         assert_eq!(rests(&mut tx, now).await, Some(at("2026-03-02T09:00:05Z")));
         assert_eq!(rests(&mut tx, at("2026-03-02T09:00:05Z")).await, None, "the pause is over");
-        end_worker(&mut tx, first).await.expect("ended");
+        end_workers(&mut tx, &[first]).await.expect("ended");
         forget_circuits(&mut tx, now, second).await.expect("forgotten");
         assert_eq!(listed(&mut tx).await.len(), 1);
         tx.rollback().await.expect("a rollback");
