@@ -225,8 +225,9 @@ impl Worker {
     /// Returns a claim to be awaited once there is room for a share of the batch: a claim a mail would cost a commit a mail, and while a whole batch is
     /// claimed, the outcomes of what is under way would wait for the database, and the senders for them.
     fn claiming(&self, now: Timestamp) -> Option<impl Future<Output = Result<Claimed, crate::app::Error>> + use<>> {
-        // After a claim that failed, what it holds cannot be told from what it does not know of: first all that is under way ends.
-        if !self.has_room(now) || self.is_unsure {
+        // After a claim that failed, what it holds cannot be told from what it does not know of: first all that is under way ends. Likewise outcomes that
+        // could not be recorded may have been, and would be recorded once more, on the next attempt of a delivery that is claimed again.
+        if !self.has_room(now) || self.is_unsure || !self.unwritten.is_empty() {
             return None;
         }
         let mut wanted = Wanted::from(self.n_share().min(self.outlet.n_claimable(now)));
@@ -449,7 +450,7 @@ const RECORD_PAUSE: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
     use crate::app::testing::records::{lead, partner};
-    use crate::app::testing::{Portal, at, both};
+    use crate::app::testing::{Portal, at, both, tried};
     use crate::settings::Mode;
 
     const NOW: &str = "2026-03-02T09:00:00Z";
@@ -480,6 +481,32 @@ mod tests {
             portal.import("2026-03-02T08:00:00Z", [lead("late")]).await;
             while matches!(turn().await, Next::Now) {}
             assert_eq!(worker.n_recorded(), 3);
+        });
+    }
+
+    /// They may have been recorded, with only the answer lost: whatever is claimed again meanwhile must not get them.
+    #[test]
+    fn nothing_is_claimed_while_outcomes_wait_to_be_recorded() {
+        both(async |portal: Portal| {
+            let settings = Settings {
+                mode: Mode::Dry,
+                ..Settings::default()
+            };
+            let (clock, stop) = (Clock::Fixed(at(NOW)), CancellationToken::new());
+            let composer = Arc::new(Composer::new(&settings, b"key").expect("the built-in templates"));
+            let lease = Lease::begin(&portal.store, "", &settings.worker).await.expect("a lease");
+            let rules = Arc::new(portal.rules.clone());
+            let mut worker =
+                Worker::new(&portal.store, &rules, &composer, &settings, clock, &lease, &stop).expect("no password is to be read");
+            portal.partners("2026-03-02T07:00:00Z", [partner("contoso")]).await;
+            portal.import("2026-03-02T08:30:00Z", [lead("L1")]).await;
+            let letter = portal.claim("2026-03-02T08:30:00Z").await.remove(0);
+            portal.import("2026-03-02T08:40:00Z", [lead("L2")]).await;
+            worker.unwritten = vec![tried(NOW, &letter, TryResult::Dry)];
+            assert!(worker.claiming(at(NOW)).is_none());
+            let (_, mut never_woken) = watch::channel(());
+            while matches!(worker.turn(at(NOW), &mut never_woken).await.expect("the database is there"), Next::Now) {}
+            assert_eq!(worker.n_recorded(), 2, "they are recorded, and then it goes on");
         });
     }
 }

@@ -136,6 +136,14 @@ fn a_worker_that_a_clock_set_back_would_revive_stays_dead() {
     hold(750_026, STEPS);
 }
 
+/// Outcomes were recorded, and only the answer to that was lost: recorded once more, they fell on the next attempt of a delivery that was claimed meanwhile.
+#[test]
+fn outcomes_whose_recording_is_in_doubt_are_recorded_before_anything_is_claimed() {
+    if std::env::var_os("POSTHORN_TEST_POSTGRES").is_some() {
+        hold_on(Engine::Postgres, 840_158, STEPS);
+    }
+}
+
 /// What a seed does, it does again: without that a failure could not be looked at.
 #[test]
 fn a_seed_repeats_itself_to_the_byte() {

@@ -124,6 +124,8 @@ struct Worker {
     rests_until: i64,
     /// A claim failed, and may have been committed: what it claimed is given back once nothing else is under way.
     is_unsure: bool,
+    /// Outcomes could not be recorded, or may have been: nothing is claimed before they are.
+    has_unwritten: bool,
 }
 
 /// Who does something.
@@ -740,6 +742,7 @@ impl Sim {
             out: Vec::new(),
             rests_until: i64::MIN,
             is_unsure: false,
+            has_unwritten: false,
         });
         Some(self.workers.len() - 1)
     }
@@ -856,7 +859,7 @@ impl Sim {
     }
 
     async fn claim(&mut self, index: usize) {
-        if self.world.now < self.workers[index].rests_until {
+        if self.world.now < self.workers[index].rests_until || self.workers[index].has_unwritten {
             return;
         }
         let epoch = self.workers[index].epoch;
@@ -989,6 +992,7 @@ impl Sim {
         }
         match recorded {
             Some(_) => {
+                self.workers[index].has_unwritten = false;
                 if some.iter().any(|(_, came)| *came == Came::RelayFault) {
                     self.workers[index].rests_until = self.world.now + RELAY_RESTS_MS;
                 }
@@ -1001,6 +1005,7 @@ impl Sim {
             }
             None => {
                 self.workers[index].out.splice(0..0, some);
+                self.workers[index].has_unwritten = true;
                 false
             }
         }
