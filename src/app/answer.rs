@@ -13,6 +13,7 @@ use crate::lead::kind::Kind;
 use crate::lead::show::first_usable_contact;
 use crate::lead::{Lead, LeadId, Stage};
 use crate::outbox::Kind as NoticeKind;
+use crate::store::facets::put_facets;
 use crate::store::history::{Entry, insert_history};
 use crate::store::items::update_items;
 use crate::store::leads::{StateChange, find_lead, update_states};
@@ -209,6 +210,8 @@ pub async fn answer(
         [lead] = leads;
     }
     update_states(&mut tx, &[StateChange::new(&lead, was)]).await?;
+    // The partner may call the deal otherwise.
+    put_facets(&mut tx, [&lead]).await?;
     let mut history = vec![entry(now, &lead, action, by)];
     if let Action::Decline { notify_customer, .. } = action {
         history.push(tell_customer(&mut tx, now, &lead, *notify_customer).await?);

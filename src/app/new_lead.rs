@@ -80,6 +80,11 @@ pub(super) fn decide_new(now: Timestamp, record: &Record, known: &mut Known, rul
         sender_id: record.invited_by.as_ref().and_then(|by| by.id.clone()),
         record: Value::Object(record.json.clone()).to_string(),
         answer: None,
+        is_favourite: false,
+        email_validity: None,
+        phone_validity: None,
+        verify_at: None,
+        erased_at: None,
     };
     if stage != Stage::Received {
         lead.cool_until(record.accepted_at.unwrap_or(lead.stage_since).min(lead.stage_since));

@@ -6,7 +6,7 @@ use crate::app::answer::{Action, Colleague, Terms, answer};
 use crate::app::explain::Decision;
 use crate::app::leads::{self, Filter};
 use crate::cli::args::answers::{Accept, By, Decline, Edit, Lost, Outcome, Terms as TermsGiven, Won};
-use crate::cli::args::leads::{LeadsHistory, LeadsList, LeadsShow};
+use crate::cli::args::leads::{LeadFilter, LeadsHistory, LeadsList, LeadsShow};
 use crate::cli::args::values::{Amount, Currency, Person, Standing};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -22,12 +22,7 @@ use crate::time::{LocalDay, Timestamp};
 /// `leads list`
 pub(crate) async fn list(args: &LeadsList, ctx: &Context) -> Result<Exit, Failure> {
     let session = Session::open(ctx).await?;
-    let filter = Filter {
-        partner: args.partner.clone(),
-        stages: args.status.iter().flat_map(|Standing(stages)| stages).copied().collect(),
-        created_from: args.created_from,
-        created_before: args.created_before,
-    };
+    let filter = filter(&args.filter);
     let found = walk(args.limit, async |cursor, limit| {
         leads::page(&session.store, session.now, &filter, cursor, limit).await
     })
@@ -47,6 +42,28 @@ pub(crate) async fn list(args: &LeadsList, ctx: &Context) -> Result<Exit, Failur
     ];
     ctx.out.list(&leads::shown(&found?, session.now), &columns, "no such lead");
     Ok(Exit::Done)
+}
+
+/// Returns what the command line asks for.
+pub(super) fn filter(args: &LeadFilter) -> Filter {
+    Filter {
+        partner: args.partner.clone(),
+        stages: args.status.iter().flat_map(|Standing(stages)| stages).copied().collect(),
+        kinds: args.kind.clone(),
+        tabs: args.tab.clone(),
+        origins: args.origin.clone(),
+        calls_to_action: args.call_to_action.clone(),
+        countries: args.country.clone(),
+        sources: args.source.clone(),
+        qualities: args.quality.clone(),
+        email_validities: args.email_validity.clone(),
+        phone_validities: args.phone_validity.clone(),
+        customer: args.customer.clone(),
+        search: args.search.clone(),
+        created_from: args.created_from,
+        created_before: args.created_before,
+        order: args.sort,
+    }
 }
 
 /// `leads show`

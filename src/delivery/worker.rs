@@ -505,7 +505,10 @@ mod tests {
             worker.unwritten = vec![tried(NOW, &letter, TryResult::Dry)];
             assert!(worker.claiming(at(NOW)).is_none());
             let (_, mut never_woken) = watch::channel(());
-            while matches!(worker.turn(at(NOW), &mut never_woken).await.expect("the database is there"), Next::Now) {}
+            while matches!(
+                worker.turn(at(NOW), &mut never_woken).await.expect("the database is there"),
+                Next::Now
+            ) {}
             assert_eq!(worker.n_recorded(), 2, "they are recorded, and then it goes on");
         });
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::lead::LeadId;
 use crate::lead::kind::Kind;
 use crate::lead::stage::Stage;
+use crate::lead::values::{EmailValidity, PhoneValidity};
 use crate::partner::PartnerId;
 use crate::policy::channel::Channel;
 use crate::tag::tag_of;
@@ -70,6 +71,16 @@ pub struct Lead {
     pub record: String,
     /// What the partner said of it when he answered, as JSON text (`R-ACCEPT`).
     pub answer: Option<String>,
+    /// Marked by a user of the partner (`R-TABS`).
+    pub is_favourite: bool,
+    /// What posthorn found out about the customer's e-mail; `None` where the record says itself, or nobody asks (`R-VERIFY`).
+    pub email_validity: Option<EmailValidity>,
+    /// Likewise of the phone.
+    pub phone_validity: Option<PhoneValidity>,
+    /// When the e-mail's domain is to be looked up; `None` where it is not, or not any more.
+    pub verify_at: Option<Timestamp>,
+    /// When its personal data was erased (`R-ERASE`).
+    pub erased_at: Option<Timestamp>,
 }
 
 /// How a lead looks to its partner (`R-URGENT`).
@@ -246,6 +257,11 @@ pub(crate) mod tests {
             sender_id: None,
             record: "{}".into(),
             answer: None,
+            is_favourite: false,
+            email_validity: None,
+            phone_validity: None,
+            verify_at: None,
+            erased_at: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::fields::OneOf;
 use crate::lead::kind::Kind;
 use crate::lead::model::Lead;
 use crate::lead::stage::Stage;
@@ -9,17 +10,12 @@ use crate::partner::record::Mailbox;
 use crate::time::Timestamp;
 
 /// What stands where a name is hidden.
-const HIDDEN: &str = "(hidden)";
+pub(super) const HIDDEN: &str = "(hidden)";
 
 impl Lead {
     /// Returns the lead as `leads show --json` and the API answer it at `now`.
     pub fn show(&self, now: Timestamp) -> Value {
-        let mut json = self.record_json();
-        let answer: Map<String, Value> = self
-            .answer
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
+        let (mut json, answer) = self.said_with_answer();
         let stage = self.stage_at(now);
         // An informational lead has no stage (`R-STAGES`); what its record says is the portal's.
         if self.kind != Kind::Informational {
@@ -30,12 +26,39 @@ impl Lead {
         if let Some(expires_at) = self.expires_at {
             json.insert("expirationDateTime".into(), expires_at.to_string().into());
         }
-        apply_answer(&mut json, &answer);
         if self.is_contact_hidden_at(now) {
             hide_contact(&mut json);
         }
         json.insert("posthorn".into(), self.own_fields(now, stage, &answer));
         Value::Object(json)
+    }
+
+    /// Returns the record with what the partner and posthorn found to say laid over it, whatever the instant.
+    pub(super) fn said(&self) -> Map<String, Value> {
+        self.said_with_answer().0
+    }
+
+    fn said_with_answer(&self) -> (Map<String, Value>, Map<String, Value>) {
+        let mut json = self.record_json();
+        let answer: Map<String, Value> = self
+            .answer
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        apply_answer(&mut json, &answer);
+        // `R-VERIFY`: what the record says counts before what posthorn found out.
+        let validities = [
+            ("emailValidity", self.email_validity.map(OneOf::as_str)),
+            ("phoneValidity", self.phone_validity.map(OneOf::as_str)),
+        ];
+        for (key, found) in validities {
+            if let Some(found) = found
+                && json.get(key).is_none_or(Value::is_null)
+            {
+                json.insert(key.to_owned(), found.into());
+            }
+        }
+        (json, answer)
     }
 
     /// What posthorn adds to the resource.
@@ -52,6 +75,7 @@ impl Lead {
             "dayNumber": self.day_number,
             "digestId": self.digest_id,
             "quiet": self.is_quiet,
+            "favourite": self.is_favourite,
             "receivedDateTime": self.received_at,
             "contactHidden": self.is_contact_hidden_at(now),
         });
@@ -94,9 +118,16 @@ pub fn usable_contacts(record: &Map<String, Value>) -> impl Iterator<Item = Mail
     })
 }
 
-fn people(record: &Map<String, Value>) -> impl Iterator<Item = String> + '_ {
+pub(super) fn people(record: &Map<String, Value>) -> impl Iterator<Item = String> + '_ {
     let team = record.get("customerProfile").and_then(|p| p.get("team")).and_then(Value::as_array);
     team.into_iter().flatten().filter_map(full_name)
+}
+
+/// Returns what stands at a pointer (RFC 6901) in a record.
+pub(super) fn pointer<'a>(record: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
+    let mut keys = pointer.strip_prefix('/')?.split('/');
+    let first = record.get(keys.next()?)?;
+    keys.try_fold(first, |value, key| value.get(key))
 }
 
 fn full_name(person: &Value) -> Option<String> {
@@ -106,7 +137,7 @@ fn full_name(person: &Value) -> Option<String> {
 }
 
 /// Compares names as a reader does, whatever their case and the spaces in them.
-fn is_same_name(one: &str, other: &str) -> bool {
+pub(super) fn is_same_name(one: &str, other: &str) -> bool {
     let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
     words(one) == words(other)
 }

@@ -95,6 +95,16 @@ one_of! {
     Quality { /** Meant. */ High, /** Likely spam. */ Low, }
 }
 
+one_of! {
+    /// The page on which the customer asked (`R-FILTER`: lead type).
+    Origin { /** A business profile. */ Profile, /** An offer. */ Offer, }
+}
+
+one_of! {
+    /// The lists that a portal shows (`R-TABS`).
+    Tab { /** Direct, from profile or offer pages. */ Marketplace, /** Marketing- or sales-qualified. */ Qualified, /** Marked by a user of the partner. */ Favourites, }
+}
+
 /// What a lead targets: decides, with the call to action, of which kind it is (`R-KIND`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TargetKind {
@@ -166,6 +176,8 @@ mod tests {
         check::<EmailValidity>();
         check::<PhoneValidity>();
         check::<Quality>();
+        check::<Origin>();
+        check::<Tab>();
         check::<TargetType>();
         assert_eq!("high".parse(), Ok(Quality::High));
         assert_eq!("mid".parse::<Quality>(), Err(r#""mid" is not one of High, Low"#.to_owned()));

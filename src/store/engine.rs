@@ -312,7 +312,8 @@ impl Store {
             done.map_err(|error| match error {
                 sqlx::migrate::MigrateError::VersionMissing(_) | sqlx::migrate::MigrateError::VersionTooNew(..) => Error::NewerSchema,
                 source => Error::Migrate { source: Box::new(source) },
-            })
+            })?;
+            super::facets::fill(self).await
         })
     }
 

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::lead::kind::Kind;
-use crate::lead::{Lead, LeadId, Stage};
+use crate::lead::values::{EmailValidity, PhoneValidity};
+use crate::lead::{Lead, LeadId, OneOf, Stage};
 use crate::partner::PartnerId;
 use crate::policy::channel::Channel;
 use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
+use crate::store::facets::put_facets;
 use crate::time::{LocalDay, Timestamp};
 
 pub(super) const ALL: &[&Sql] = &[
@@ -33,8 +35,6 @@ pub(super) const ALL: &[&Sql] = &[
     &LATEST_OF_PARTNER,
     &COUNT_HELD_OF,
     &HELD_PARTNERS,
-    &LIST,
-    &LIST_OF_PARTNER,
 ];
 
 /// A lead that time moves, before its partner is locked.
@@ -48,7 +48,7 @@ pub struct Due {
 row!(Due: seq, partner_id);
 
 #[derive(Debug, Serialize, Deserialize)]
-struct LeadRow {
+pub(super) struct LeadRow {
     seq: i64,
     id: String,
     partner_id: String,
@@ -77,18 +77,24 @@ struct LeadRow {
     sender_id: Option<String>,
     record: String,
     answer: Option<String>,
+    is_favourite: bool,
+    email_validity: Option<String>,
+    phone_validity: Option<String>,
+    verify_at: Option<i64>,
+    erased_at: Option<i64>,
 }
 row!(LeadRow:
     seq, id, partner_id, created_at, received_at, version, kind, stage, stage_since, expires_at, cool_at, is_cooled, remind_at,
     is_expiring, archive_at, is_archived, next_due_at, channel, day, day_number, digest_id, is_quiet, customer, deal, location,
-    sender_id, record, answer
+    sender_id, record, answer, is_favourite, email_validity, phone_validity, verify_at, erased_at
 );
 
 macro_rules! columns {
     () => {
         "lead.seq, lead.id, lead.partner_id, lead.created_at, lead.received_at, lead.version, lead.kind, lead.stage, lead.stage_since, lead.expires_at,
   lead.cool_at, lead.is_cooled, lead.remind_at, lead.is_expiring, lead.archive_at, lead.is_archived, lead.next_due_at, lead.channel, lead.day,
-  lead.day_number, lead.digest_id, lead.is_quiet, lead.customer, lead.deal, lead.location, lead.sender_id, lead.record, lead.answer"
+  lead.day_number, lead.digest_id, lead.is_quiet, lead.customer, lead.deal, lead.location, lead.sender_id, lead.record, lead.answer,
+  lead.is_favourite, lead.email_validity, lead.phone_validity, lead.verify_at, lead.erased_at"
     };
 }
 macro_rules! packed {
@@ -96,7 +102,7 @@ macro_rules! packed {
         sql!(@pack seq bigint, id text, partner_id text, created_at bigint, received_at bigint, version bigint, kind text, stage text, stage_since bigint,
             expires_at bigint, cool_at bigint, is_cooled boolean, remind_at bigint, is_expiring boolean, archive_at bigint, is_archived boolean,
             next_due_at bigint, channel text, day text, day_number bigint, digest_id bigint, is_quiet boolean, customer text, deal text, location text,
-            sender_id text, record text, answer text)
+            sender_id text, record text, answer text, is_favourite boolean, email_validity text, phone_validity text, verify_at bigint, erased_at bigint)
     };
 }
 // `sql!` takes literals; the column list is spelled through this door so that it stands once.
@@ -119,6 +125,8 @@ macro_rules! select_leads {
         }
     };
 }
+
+pub(super) use {columns, packed, select_leads};
 
 const FIND: Sql = select_leads!("leads.find":
     "(select value->>'id' as id from jsonb_each($1)) as r cross join lead on lead.id = r.id",
@@ -154,14 +162,15 @@ pub async fn find_leads_by_seq(tx: &mut Tx, seqs: &[i64]) -> Result<Vec<Lead>, E
 
 const INSERT: Sql = sql!("leads.insert":
     "insert into lead (id, partner_id, created_at, received_at, version, kind, stage, stage_since, expires_at, cool_at, is_cooled, remind_at, is_expiring,
-  archive_at, is_archived, next_due_at, channel, day, day_number, digest_id, is_quiet, customer, deal, location, sender_id, record, answer)
+  archive_at, is_archived, next_due_at, channel, day, day_number, digest_id, is_quiet, customer, deal, location, sender_id, record, answer, is_favourite,
+  email_validity, phone_validity, verify_at, erased_at)
 select r.id, r.partner_id, r.created_at, r.received_at, r.version, r.kind, r.stage, r.stage_since, r.expires_at, r.cool_at, r.is_cooled, r.remind_at,
   r.is_expiring, r.archive_at, r.is_archived, r.next_due_at, r.channel, r.day, r.day_number, r.digest_id, r.is_quiet, r.customer, r.deal, r.location,
-  r.sender_id, r.record, r.answer
+  r.sender_id, r.record, r.answer, r.is_favourite, r.email_validity, r.phone_validity, r.verify_at, r.erased_at
 from " (seq bigint, id text, partner_id text, created_at bigint, received_at bigint, version bigint, kind text, stage text, stage_since bigint,
         expires_at bigint, cool_at bigint, is_cooled boolean, remind_at bigint, is_expiring boolean, archive_at bigint, is_archived boolean,
         next_due_at bigint, channel text, day text, day_number bigint, digest_id bigint, is_quiet boolean, customer text, deal text, location text,
-        sender_id text, record text, answer text)
+        sender_id text, record text, answer text, is_favourite boolean, email_validity text, phone_validity text, verify_at bigint, erased_at bigint)
     " order by r.seq");
 
 /// Stores new leads in the order given, which is the order of intake. Their ids are known to be new: the partner's lock is held.
@@ -176,6 +185,7 @@ pub async fn insert_leads(tx: &mut Tx, leads: &[Lead]) -> Result<(), Error> {
         .collect();
     if !new.is_empty() {
         tx.execute(&INSERT, args![rows(&new)]).await?;
+        put_facets(tx, leads).await?;
     }
     Ok(())
 }
@@ -281,12 +291,17 @@ struct ContentRow<'a> {
     location: Option<&'a str>,
     sender_id: Option<&'a str>,
     record: &'a str,
+    email_validity: Option<&'static str>,
+    phone_validity: Option<&'static str>,
+    verify_at: Option<i64>,
 }
 
 const UPDATE_CONTENT: Sql = sql!("leads.update_content":
     "update lead
-set version = r.version, customer = r.customer, deal = r.deal, location = r.location, sender_id = r.sender_id, record = r.record
-from " (seq bigint, version bigint, customer text, deal text, location text, sender_id text, record text) " where lead.seq = r.seq and lead.version < r.version");
+set version = r.version, customer = r.customer, deal = r.deal, location = r.location, sender_id = r.sender_id, record = r.record,
+  email_validity = r.email_validity, phone_validity = r.phone_validity, verify_at = r.verify_at
+from " (seq bigint, version bigint, customer text, deal text, location text, sender_id text, record text, email_validity text, phone_validity text,
+        verify_at bigint) " where lead.seq = r.seq and lead.version < r.version");
 
 /// Writes newer content of leads that are here already (`R-INTAKE`).
 pub async fn update_contents(tx: &mut Tx, leads: &[&Lead]) -> Result<(), Error> {
@@ -303,10 +318,13 @@ pub async fn update_contents(tx: &mut Tx, leads: &[&Lead]) -> Result<(), Error> 
             location: lead.location.as_deref(),
             sender_id: lead.sender_id.as_ref().map(PartnerId::as_str),
             record: &lead.record,
+            email_validity: lead.email_validity.map(OneOf::as_str),
+            phone_validity: lead.phone_validity.map(OneOf::as_str),
+            verify_at: lead.verify_at.map(Timestamp::as_millis),
         })
         .collect();
     tx.execute(&UPDATE_CONTENT, args![rows(&newer)]).await?;
-    Ok(())
+    put_facets(tx, leads.iter().copied()).await
 }
 
 const DUE: Sql = sql!("leads.due":
@@ -470,60 +488,6 @@ pub async fn list_held_partners(tx: &mut Tx, limit: i64) -> Result<Vec<(PartnerI
     Ok(found.into_iter().map(|row| (PartnerId::new(row.partner_id), row.n)).collect())
 }
 
-/// Which leads to list; what is `None` or empty does not filter.
-#[derive(Clone, Debug)]
-pub struct Wanted<'a> {
-    /// Of this partner.
-    pub partner: Option<&'a PartnerId>,
-    /// In one of these stages at `now`.
-    pub stages: &'a [Stage],
-    /// Created then or later.
-    pub created_from: Option<Timestamp>,
-    /// The instant of the list.
-    pub now: Timestamp,
-}
-
-// An unanswered lead whose expiry has come is expired, whether or not that is written: the `case` is `Lead::stage_at`.
-const LIST: Sql = select_leads!("leads.list":
-    "lead where (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
-order by lead.created_at desc, lead.seq desc limit $6",
-    "lead where (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
-order by lead.created_at desc, lead.seq desc limit $6");
-
-const LIST_OF_PARTNER: Sql = select_leads!("leads.list_of_partner":
-    "lead where lead.partner_id = $7 and (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
-order by lead.created_at desc, lead.seq desc limit $6",
-    "lead where lead.partner_id = $7 and (lead.created_at, lead.seq) < ($1, $2) and lead.created_at >= $3
-  and (cast($4 as text) is null or lead.kind <> 'informational' and $4 like '%,' || case when lead.stage = 'received' and lead.expires_at <= $5 then 'expired' else lead.stage end || ',%')
-order by lead.created_at desc, lead.seq desc limit $6");
-
-/// Lists leads by their creation, the newest first, from before `(created_at, seq)`.
-pub async fn list_leads(tx: &mut Tx, wanted: &Wanted<'_>, before: (i64, i64), limit: i64) -> Result<Vec<Lead>, Error> {
-    let stages: String = wanted.stages.iter().map(|stage| format!(",{}", stage.as_str())).collect();
-    let mut values = args![
-        before.0,
-        before.1,
-        wanted.created_from.map_or(i64::MIN, Timestamp::as_millis),
-        (!stages.is_empty()).then(|| format!("{stages},")),
-        wanted.now,
-        limit
-    ];
-    let found: Vec<LeadRow> = match wanted.partner {
-        None => tx.fetch_packed(&LIST, values).await?,
-        Some(partner) => {
-            values.extend(args![partner.as_str()]);
-            tx.fetch_packed(&LIST_OF_PARTNER, values).await?
-        }
-    };
-    let mut leads = found.into_iter().map(Lead::try_from).collect::<Result<Vec<_>, _>>()?;
-    // Packed rows come in no promised order.
-    leads.sort_by_key(|lead| std::cmp::Reverse((lead.created_at, lead.seq)));
-    Ok(leads)
-}
-
 #[derive(Serialize)]
 struct Id<'a> {
     id: &'a str,
@@ -534,7 +498,7 @@ struct Seq {
     seq: i64,
 }
 
-fn sorted(found: Vec<LeadRow>) -> Result<Vec<Lead>, Error> {
+pub(super) fn sorted(found: Vec<LeadRow>) -> Result<Vec<Lead>, Error> {
     let mut leads = found.into_iter().map(Lead::try_from).collect::<Result<Vec<_>, _>>()?;
     leads.sort_by_key(|lead| lead.seq);
     Ok(leads)
@@ -571,6 +535,11 @@ impl From<&Lead> for LeadRow {
             sender_id: lead.sender_id.as_ref().map(|id| id.as_str().to_owned()),
             record: lead.record.clone(),
             answer: lead.answer.clone(),
+            is_favourite: lead.is_favourite,
+            email_validity: lead.email_validity.map(|found| found.as_str().to_owned()),
+            phone_validity: lead.phone_validity.map(|found| found.as_str().to_owned()),
+            verify_at: lead.verify_at.map(Timestamp::as_millis),
+            erased_at: lead.erased_at.map(Timestamp::as_millis),
         }
     }
 }
@@ -623,6 +592,11 @@ impl TryFrom<LeadRow> for Lead {
             sender_id: row.sender_id.map(PartnerId::new),
             record: row.record,
             answer: row.answer,
+            is_favourite: row.is_favourite,
+            email_validity: row.email_validity.as_deref().and_then(EmailValidity::find),
+            phone_validity: row.phone_validity.as_deref().and_then(PhoneValidity::find),
+            verify_at: row.verify_at.map(Timestamp::from_millis),
+            erased_at: row.erased_at.map(Timestamp::from_millis),
         })
     }
 }

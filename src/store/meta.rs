@@ -16,6 +16,9 @@ pub const MESSAGE_ID_KEY: &str = "message_id_key";
 /// The default cron and zone that collecting digests were worked out with.
 pub const DIGEST_DEFAULTS: &str = "digest_defaults";
 
+/// By which version of `lead::facets` lists find leads; `none` before they were made.
+pub const FACETS: &str = "facets";
+
 struct ValueRow {
     value: String,
 }

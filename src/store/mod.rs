@@ -17,6 +17,7 @@ pub mod bounces;
 pub mod condition;
 pub mod deliveries;
 pub mod digests;
+pub mod facets;
 pub mod history;
 pub mod items;
 pub mod kept;
@@ -56,6 +57,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         condition::ALL,
         deliveries::ALL,
         digests::ALL,
+        facets::ALL,
         history::ALL,
         items::ALL,
         kept::ALL,

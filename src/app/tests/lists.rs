@@ -1,14 +1,16 @@
 //! Lists page by page: nothing lost, nothing twice; and edits that must not go over what was not seen.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::answer::{Action, Terms, answer};
-use crate::app::leads::{Filter, find, page};
+use crate::app::leads::{Filter, Order, find, page};
 use crate::app::page::Cursor;
 use crate::app::partners::{Put, put_one};
 use crate::app::testing::records::{lead, partner};
 use crate::app::testing::{Portal, at, both};
 use crate::app::{Error, roster};
+use crate::lead::kind::Kind;
+use crate::lead::values::{CallToAction, EmailValidity, Origin, PhoneValidity, Quality, ReferralSource, Tab};
 use crate::lead::{LeadId, Stage};
 use crate::partner::{Partner, PartnerId};
 use crate::tag::IfMatch;
@@ -211,5 +213,351 @@ fn a_partner_record_is_not_written_over_one_that_was_not_seen() {
             put(&second, &tagged(&second.tag())).await.expect("it is what was seen"),
             Put::Unchanged
         );
+    });
+}
+
+/// Leads of every sort, for `R-FILTER`; numbered by their creation.
+async fn assorted(portal: &Portal) {
+    portal
+        .partners("2026-03-01T00:00:00Z", [partner("contoso"), partner("other")])
+        .await;
+    let made = |id: &str, hour: u32, change: Value| {
+        let mut record = Value::from(lead(id).created(&format!("2026-03-02T{hour:02}:00:00Z")));
+        merge(&mut record, change);
+        record
+    };
+    let offer = |call: &str, source: &str| json!({"target": [{"type": "offer", "id": "cloud-backup"}], "callToAction": call, "referralSource": source});
+    portal
+        .import(
+            "2026-03-02T09:00:00Z",
+            [
+                made("1", 0, json!({"name": "Migration", "customerProfile": {"name": "Müller & Söhne", "address": {"city": "Köln", "country": "deu"}}})),
+                made("2", 1, offer("ContactMe", "AppSource")),
+                made("3", 2, offer("GetItNow", "AzurePortal")),
+                made("4", 3, json!({"qualification": "SalesQualified", "quality": "Low", "target": [{"type": "BusinessProfileLocation", "id": "hq"}],
+                    "customerProfile": {"name": "Ada Byron", "address": {"country": "FR"}}})),
+                made("5", 4, json!({"target": [{"type": "offer", "id": "o"}], "callToAction": "ContactMe", "quality": "High", "emailValidity": "Spam",
+                    "phoneValidity": "Invalid", "customerProfile": {"name": "Zeta", "team": [{"firstName": "Grace", "lastName": "Hopper",
+                    "email": "grace@zeta.example"}]}})),
+                made("6", 5, json!({"organizationId": "other", "qualification": "MarketingQualified", "emailValidity": "Valid"})),
+            ],
+        )
+        .await;
+}
+
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+/// `R-FILTER`, `R-TABS`
+#[test]
+fn each_filter_finds_what_it_names_and_nothing_else() {
+    both(async |portal| {
+        assorted(&portal).await;
+        let none = Filter::default;
+        let early = "2026-03-02T10:00:00Z";
+        for (filter, expected, why) in [
+            (none(), vec!["6", "5", "4", "3", "2", "1"], "no filter"),
+            (
+                Filter {
+                    tabs: vec![Tab::Marketplace],
+                    ..none()
+                },
+                vec!["5", "3", "2"],
+                "direct, from an offer page",
+            ),
+            (
+                Filter {
+                    tabs: vec![Tab::Qualified],
+                    ..none()
+                },
+                vec!["6", "4"],
+                "marketing- and sales-qualified",
+            ),
+            (
+                Filter {
+                    tabs: vec![Tab::Favourites],
+                    ..none()
+                },
+                vec![],
+                "nobody marked any",
+            ),
+            (
+                Filter {
+                    origins: vec![Origin::Offer],
+                    ..none()
+                },
+                vec!["5", "3", "2"],
+                "offer",
+            ),
+            (
+                Filter {
+                    origins: vec![Origin::Profile],
+                    ..none()
+                },
+                vec!["4"],
+                "profile",
+            ),
+            (
+                Filter {
+                    kinds: vec![Kind::Informational],
+                    ..none()
+                },
+                vec!["3"],
+                "kind",
+            ),
+            (
+                Filter {
+                    calls_to_action: vec![CallToAction::ContactMe],
+                    ..none()
+                },
+                vec!["5", "2"],
+                "call to action",
+            ),
+            (
+                Filter {
+                    calls_to_action: vec![CallToAction::ContactMe, CallToAction::GetItNow],
+                    ..none()
+                },
+                vec!["5", "3", "2"],
+                "either call",
+            ),
+            (
+                Filter {
+                    countries: vec!["DE".into()],
+                    ..none()
+                },
+                vec!["1"],
+                "a country by its code",
+            ),
+            (
+                Filter {
+                    countries: vec!["fra".into(), "deu".into()],
+                    ..none()
+                },
+                vec!["4", "1"],
+                "by the other code",
+            ),
+            (
+                Filter {
+                    sources: vec![ReferralSource::AppSource],
+                    ..none()
+                },
+                vec!["2"],
+                "source",
+            ),
+            (
+                Filter {
+                    qualities: vec![Quality::Low],
+                    ..none()
+                },
+                vec!["4"],
+                "quality",
+            ),
+            (
+                Filter {
+                    email_validities: vec![EmailValidity::Spam],
+                    ..none()
+                },
+                vec!["5"],
+                "e-mail",
+            ),
+            (
+                Filter {
+                    phone_validities: vec![PhoneValidity::Invalid],
+                    ..none()
+                },
+                vec!["5"],
+                "phone",
+            ),
+            (
+                Filter {
+                    customer: Some("MULLER".into()),
+                    ..none()
+                },
+                vec!["1"],
+                "a name without case and accents",
+            ),
+            (
+                Filter {
+                    customer: Some("ada".into()),
+                    ..none()
+                },
+                vec!["4"],
+                "a name, not the contacts",
+            ),
+            (
+                Filter {
+                    search: Some("migration köln".into()),
+                    ..none()
+                },
+                vec!["1"],
+                "each of the words",
+            ),
+            (
+                Filter {
+                    search: Some("migration paris".into()),
+                    ..none()
+                },
+                vec![],
+                "not each of the words",
+            ),
+            (
+                Filter {
+                    search: Some("Grace@Zeta".into()),
+                    ..none()
+                },
+                vec!["5"],
+                "a contact",
+            ),
+            (
+                Filter {
+                    search: Some("cloud-backup".into()),
+                    ..none()
+                },
+                vec!["3", "2"],
+                "an offer",
+            ),
+            (
+                Filter {
+                    search: Some("100%".into()),
+                    ..none()
+                },
+                vec![],
+                "no wildcards",
+            ),
+            (
+                Filter {
+                    partner: Some(PartnerId::new("other")),
+                    tabs: vec![Tab::Qualified],
+                    ..none()
+                },
+                vec!["6"],
+                "both",
+            ),
+            (
+                Filter {
+                    created_from: Some(at("2026-03-02T02:00:00Z")),
+                    created_before: Some(at("2026-03-02T04:00:00Z")),
+                    ..none()
+                },
+                vec!["4", "3"],
+                "from inclusive, before exclusive",
+            ),
+        ] {
+            for limit in [1, 7] {
+                assert_eq!(all(&portal, early, &filter, limit).await, expected, "{why}, pages of {limit}");
+            }
+        }
+    });
+}
+
+/// `R-EXPIRY`: what is hidden finds nothing, and nobody learns it from the order.
+#[test]
+fn what_is_hidden_after_the_expiry_is_not_found() {
+    both(async |portal| {
+        assorted(&portal).await;
+        let expired = "2026-03-20T00:00:00Z";
+        let search = |text: &str| Filter {
+            search: Some(text.into()),
+            ..Filter::default()
+        };
+        let customer = |text: &str| Filter {
+            customer: Some(text.into()),
+            ..Filter::default()
+        };
+        assert_eq!(all(&portal, expired, &search("grace"), 5).await, Vec::<String>::new());
+        assert_eq!(all(&portal, expired, &search("zeta"), 5).await, ["5"], "a company is no person");
+        assert_eq!(all(&portal, "2026-03-02T10:00:00Z", &search("migration"), 5).await, ["1"]);
+
+        assert_eq!(
+            all(&portal, expired, &customer("ada"), 5).await,
+            Vec::<String>::new(),
+            "the name of its contact"
+        );
+        portal.accept("2026-03-02T11:00:00Z", "5").await;
+        assert_eq!(
+            all(&portal, expired, &search("grace"), 5).await,
+            ["5"],
+            "an accepted lead hides nothing"
+        );
+    });
+}
+
+/// `R-FILTER`: by each order, page by page.
+#[test]
+fn leads_are_sorted_by_date_customer_and_validity() {
+    both(async |portal| {
+        assorted(&portal).await;
+        for (order, expected) in [
+            ("created", ["1", "2", "3", "4", "5", "6"]),
+            ("-created", ["6", "5", "4", "3", "2", "1"]),
+            // Equal ones: the newest first.
+            ("customer", ["4", "2", "3", "6", "1", "5"]),
+            ("-customer", ["5", "1", "6", "3", "2", "4"]),
+            ("emailValidity", ["4", "3", "2", "1", "5", "6"]),
+            ("-EMAILVALIDITY", ["6", "5", "4", "3", "2", "1"]),
+            ("phoneValidity", ["6", "4", "3", "2", "1", "5"]),
+        ] {
+            let filter = Filter {
+                order: order.parse().expect("an order"),
+                ..Filter::default()
+            };
+            for limit in 1..=7 {
+                assert_eq!(
+                    all(&portal, "2026-03-02T10:00:00Z", &filter, limit).await,
+                    expected,
+                    "{order}, pages of {limit}"
+                );
+            }
+        }
+        assert!("name".parse::<Order>().is_err());
+    });
+}
+
+/// The deal's name that the partner gave it is the one that is shown, so it is the one that is found; and a newer record is found by its own words.
+#[test]
+fn a_lead_is_found_by_what_it_says_now() {
+    both(async |portal| {
+        assorted(&portal).await;
+        let search = |text: &str| Filter {
+            search: Some(text.into()),
+            ..Filter::default()
+        };
+        let terms = Terms {
+            deal_name: Some("Renamed".into()),
+            ..Terms::default()
+        };
+        let id = LeadId::new("1");
+        answer(
+            &portal.store,
+            at("2026-03-02T10:00:00Z"),
+            &portal.rules,
+            &id,
+            &Action::Accept(terms),
+            &IfMatch::Unsaid,
+            None,
+        )
+        .await
+        .expect("an answer");
+        assert_eq!(all(&portal, "2026-03-02T10:00:00Z", &search("renamed"), 5).await, ["1"]);
+        assert_eq!(
+            all(&portal, "2026-03-02T10:00:00Z", &search("migration"), 5).await,
+            Vec::<String>::new()
+        );
+        let mut newer = Value::from(lead("2").created("2026-03-02T01:00:00Z"));
+        merge(
+            &mut newer,
+            json!({"updatedDateTime": "2026-03-02T10:00:00Z", "details": {"notes": "Please use quantum"}}),
+        );
+        portal.import("2026-03-02T10:00:00Z", [newer]).await;
+        assert_eq!(all(&portal, "2026-03-02T10:00:00Z", &search("quantum"), 5).await, ["2"]);
     });
 }

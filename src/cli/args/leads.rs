@@ -2,9 +2,12 @@
 
 use clap::Subcommand;
 
+use crate::app::leads::Order;
 use crate::cli::args::answers::{Accept, Decline, Edit, Lost, Won};
-use crate::cli::args::values::{Input, Standing, lead_id, other_id, partner_id, rows_max};
+use crate::cli::args::values::{Input, Standing, kind, lead_id, other_id, partner_id, rows_max};
 use crate::lead::LeadId;
+use crate::lead::kind::Kind;
+use crate::lead::values::{CallToAction, EmailValidity, Origin, PhoneValidity, Quality, ReferralSource, Tab};
 use crate::partner::PartnerId;
 use crate::time::Timestamp;
 
@@ -35,7 +38,7 @@ pub struct Import {
 /// `leads …`.
 #[derive(Debug, Subcommand)]
 pub enum Leads {
-    List(LeadsList),
+    List(Box<LeadsList>),
     Show(LeadsShow),
     Accept(Accept),
     Decline(Decline),
@@ -51,24 +54,67 @@ pub enum Leads {
 #[command(after_help = "\
 Examples:
   posthorn leads list --partner contoso --status New
-  posthorn leads list --status Won,Lost --created-from 2026-03-01T00:00:00Z
-  posthorn leads list --limit 20 --json")]
+  posthorn leads list --tab Qualified --country DE --sort customer
+  posthorn leads list --search \"cloud migration\" --limit 20 --json")]
 pub struct LeadsList {
+    #[command(flatten)]
+    pub filter: LeadFilter,
+    /// At most so many; all where it is not said
+    #[arg(long, value_name = "N", value_parser = rows_max)]
+    pub limit: Option<u32>,
+}
+
+/// Which leads, and in which order (`R-FILTER`). Where several values fit, they stand with commas between; names are read in any case.
+#[derive(Debug, clap::Args)]
+pub struct LeadFilter {
     /// Only this partner's
     #[arg(long, value_name = "ID", value_parser = partner_id)]
     pub partner: Option<PartnerId>,
+    /// Only those on this tab: Marketplace, Qualified or Favourites
+    #[arg(long, value_delimiter = ',', value_name = "TAB")]
+    pub tab: Vec<Tab>,
     /// Only those that stand so: New, Active, Closed, or Received, Accepted, Won, Lost, Declined, Expired; several with commas between
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     pub status: Vec<Standing>,
+    /// Only such leads: Profile or Offer, by the page that they came from
+    #[arg(long = "type", value_delimiter = ',', value_name = "TYPE")]
+    pub origin: Vec<Origin>,
+    /// Only such leads: contact, informational, shared or test
+    #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = kind)]
+    pub kind: Vec<Kind>,
+    /// Only these: GetItNow, FreeTrial, TestDrive, ContactMe
+    #[arg(long, value_delimiter = ',', value_name = "ACTION")]
+    pub call_to_action: Vec<CallToAction>,
+    /// Only from these countries, by code such as DE, DEU, USA
+    #[arg(long, value_delimiter = ',', value_name = "COUNTRY")]
+    pub country: Vec<String>,
+    /// Only of customers whose name holds this
+    #[arg(long, value_name = "TEXT")]
+    pub customer: Option<String>,
+    /// Only from these: AppSource, AzureMarketplace, AzurePortal
+    #[arg(long, value_delimiter = ',', value_name = "SOURCE")]
+    pub source: Vec<ReferralSource>,
+    /// Only those of this quality: High, Low
+    #[arg(long, value_delimiter = ',', value_name = "QUALITY")]
+    pub quality: Vec<Quality>,
+    /// Only those with such an e-mail: Valid, Invalid, Spam, Unknown
+    #[arg(long, value_delimiter = ',', value_name = "VALIDITY")]
+    pub email_validity: Vec<EmailValidity>,
+    /// Only those with such a phone: Valid, Invalid, Unknown
+    #[arg(long, value_delimiter = ',', value_name = "VALIDITY")]
+    pub phone_validity: Vec<PhoneValidity>,
+    /// Only those that hold each of these words: id, customer, people, deal, notes, place, offer
+    #[arg(long, value_name = "WORDS")]
+    pub search: Option<String>,
     /// Only those created then or later
     #[arg(long, value_name = "RFC3339")]
     pub created_from: Option<Timestamp>,
     /// Only those created before that
     #[arg(long, value_name = "RFC3339")]
     pub created_before: Option<Timestamp>,
-    /// At most so many; all where it is not said
-    #[arg(long, value_name = "N", value_parser = rows_max)]
-    pub limit: Option<u32>,
+    /// By created, customer, emailValidity or phoneValidity; the other way round with - before it
+    #[arg(long, value_name = "ORDER", default_value = "-created", allow_hyphen_values = true)]
+    pub sort: Order,
 }
 
 /// `leads show`: shows a lead as it is now.

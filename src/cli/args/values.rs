@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::lead::kind::Kind;
 use crate::lead::{LeadId, Stage};
 use crate::partner::PartnerId;
 use crate::time::LocalDay;
@@ -132,6 +133,12 @@ pub(crate) fn lead_id(text: &str) -> Result<LeadId, String> {
 /// Reads the id of a partner.
 pub(crate) fn partner_id(text: &str) -> Result<PartnerId, String> {
     id(text).map(PartnerId::new)
+}
+
+/// Reads a kind of lead.
+pub(crate) fn kind(text: &str) -> Result<Kind, String> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text.trim()));
+    found.ok_or_else(|| "a kind is contact, informational, shared or test".into())
 }
 
 /// Reads an id of any other kind.

@@ -29,6 +29,7 @@ const BIG: &[&str] = &[
     "known_resource",
     "bounce",
     "kept_mail",
+    "lead_facet",
 ];
 
 /// Statements that may read a whole table, and why.
@@ -43,6 +44,11 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ),
     ("suppressions.count", "`status`: run by a person, over a small table"),
     ("meta.has_leads", "`migrate --rehearsal`: run by a person, and reads one row"),
+    (
+        "facets.ascending",
+        "a list of all partners by customer or validity: asked for by a person, and sorted whole",
+    ),
+    ("facets.descending", "likewise"),
     ("items.post_all", "once at start, where an Action Center is configured"),
 ];
 
@@ -67,8 +73,11 @@ const IN_ORDER: &[&str] = &[
     "items.claim",
     "items.list",
     "leads.of_partner",
-    "leads.list",
-    "leads.list_of_partner",
+    "facets.newest",
+    "facets.oldest",
+    "facets.newest_of_partner",
+    "facets.oldest_of_partner",
+    "facets.after",
     "items.changed",
     "partners.list",
     "suppressions.list",
@@ -97,6 +106,8 @@ fn seed(n: u32, n_open: u32, m: u32) -> String {
            case when i % 500 = 0 and i > {open} then 'held' when i % 3 = 0 then 'digest' else 'single' end, '2026-03-02', i,
            case when i % 3 = 0 then i end, case when i % 5 = 0 then i end, case when i % 7 = 0 then i end, false, 'Customer',
            '{filler}' from n;
+         {n_rows} insert into lead_facet (seq, partner_id, tab, origin, country, customer, is_person, words, contact_words)
+         select i, 'partner-' || (i % {m}), 'Marketplace', 'Offer', 'DE', 'customer', false, '{filler}', 'ada' from n;
          {n_rows} insert into digest (partner_id, state, due_at, opened_at, closed_at, closed_by, day, n_leads)
          select 'partner-' || i, case when i > {open} then 'collecting' else 'closed' end, i * 1000, i * 1000, case when i > {open} then null else i end,
            case when i > {open} then null else 'fire' end, '2026-03-02', 1 from n;
@@ -253,7 +264,7 @@ async fn postgres_plan(store: &Store, sql: &Sql) -> Value {
     let pool = store.postgres().expect("it is PostgreSQL");
     let mut connection = pool.acquire().await.expect("a connection");
     connection.close_on_drop();
-    let n_parameters = (1..20).take_while(|n| sql.postgres.contains(&format!("${n}"))).count();
+    let n_parameters = (1..40).take_while(|n| sql.postgres.contains(&format!("${n}"))).count();
     let nulls = vec!["null"; n_parameters].join(", ");
     let execute = if n_parameters == 0 {
         "execute p".to_owned()
