@@ -33,6 +33,7 @@ pub mod cli;
 pub mod clock;
 pub mod delivery;
 pub mod doctor;
+pub mod export;
 #[cfg(not(feature = "fault-points"))]
 mod fault_point;
 #[cfg(feature = "fault-points")]

@@ -36,10 +36,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mail",
             "action_center",
             "doctor",
+            "export",
         ],
     ),
     ("doctor", &["app", "delivery", "store", "template", "mail", "action_center"]),
-    ("http", &["app", "intake", "delivery", "template", "store"]),
+    ("http", &["app", "intake", "delivery", "template", "store", "export"]),
+    ("export", &["template"]),
     ("intake", &["app", "store"]),
     ("timers", &["app", "store"]),
     ("app", &["store"]),
@@ -126,6 +128,9 @@ const DEMANDED_RULES: &[&str] = &[
     "R-EXPIRY",
     "R-URGENT",
     "R-REMIND",
+    "R-TABS",
+    "R-FILTER",
+    "R-EXPORT",
 ];
 
 #[test]

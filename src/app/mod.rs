@@ -14,6 +14,7 @@ pub mod database;
 pub mod digests;
 pub mod erratum;
 pub mod explain;
+pub mod favourite;
 pub mod feed;
 pub mod fire;
 pub mod forward;

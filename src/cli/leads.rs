@@ -2,11 +2,12 @@
 
 use serde_json::{Number, Value};
 
+use crate::app;
 use crate::app::answer::{Action, Colleague, Terms, answer};
 use crate::app::explain::Decision;
 use crate::app::leads::{self, Filter};
 use crate::cli::args::answers::{Accept, By, Decline, Edit, Lost, Outcome, Terms as TermsGiven, Won};
-use crate::cli::args::leads::{LeadFilter, LeadsHistory, LeadsList, LeadsShow};
+use crate::cli::args::leads::{LeadFilter, LeadsHistory, LeadsList, LeadsMark, LeadsShow, LeadsUnmark};
 use crate::cli::args::values::{Amount, Currency, Person, Standing};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -110,6 +111,24 @@ pub(crate) async fn edit(args: &Edit, ctx: &Context) -> Result<Exit, Failure> {
         ));
     }
     say(&args.id, Action::Edit(terms), &args.by, "is changed", ctx).await
+}
+
+/// `leads favourite`
+pub(crate) async fn favourite(args: &LeadsMark, ctx: &Context) -> Result<Exit, Failure> {
+    mark(&args.id, true, &args.by, "is a favourite", ctx).await
+}
+
+/// `leads unfavourite`
+pub(crate) async fn unfavourite(args: &LeadsUnmark, ctx: &Context) -> Result<Exit, Failure> {
+    mark(&args.id, false, &args.by, "is no favourite", ctx).await
+}
+
+async fn mark(id: &LeadId, is_favourite: bool, by: &By, done: &str, ctx: &Context) -> Result<Exit, Failure> {
+    let session = Session::open(ctx).await?;
+    let lead = app::favourite::favourite(&session.store, session.now, id, is_favourite, by.by.as_deref()).await;
+    session.store.close().await;
+    ctx.out.one(&lead?.show(session.now), |_| format!("Lead {id} {done}."));
+    Ok(Exit::Done)
 }
 
 /// `leads history`

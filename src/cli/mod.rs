@@ -20,6 +20,7 @@ mod demo;
 mod digests;
 mod doctor;
 mod explain;
+mod export;
 mod import;
 mod leads;
 mod mails;
@@ -127,6 +128,9 @@ fn dispatch(command: Command, ctx: &Context) -> LocalBoxFuture<'_, Result<Exit, 
         Command::Leads(Leads::Won(args)) => begin(args, ctx, leads::won),
         Command::Leads(Leads::Lost(args)) => begin(args, ctx, leads::lost),
         Command::Leads(Leads::Edit(args)) => begin(args, ctx, leads::edit),
+        Command::Leads(Leads::Favourite(args)) => begin(args, ctx, leads::favourite),
+        Command::Leads(Leads::Unfavourite(args)) => begin(args, ctx, leads::unfavourite),
+        Command::Leads(Leads::Export(args)) => begin(*args, ctx, export::export),
         Command::Leads(Leads::History(args)) => begin(args, ctx, leads::history),
         Command::Rejected(Rejected::List(args)) => begin(args, ctx, rejected::list),
         Command::Rejected(Rejected::Show(args)) => begin(args, ctx, rejected::show),

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::app;
 use crate::app::answer::{Action, Terms, answer, upper_case};
 use crate::app::leads;
 use crate::http::auth::Portal;
@@ -24,6 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<Site> {
         .routes(routes!(won))
         .routes(routes!(lost))
         .routes(routes!(edit))
+        .routes(routes!(favourite))
+        .routes(routes!(unfavourite))
 }
 
 /// Why a lead is declined.
@@ -160,6 +163,35 @@ async fn edit(
 ) -> Result<Tagged<Value>, Problem> {
     let terms = Terms { cleared, ..fields };
     say(&site, &caller, id, &Action::Edit(terms), tag).await
+}
+
+/// Marks a lead as a favourite.
+///
+/// One that is marked stays so. Scope: portal.
+#[utoipa::path(post, path = "/leads/{id}/favourite", operation_id = "markLead", tag = "answers", params(("id" = LeadId, Path, description = "The lead")),
+    responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
+async fn favourite(State(site): State<Site>, Portal(caller): Portal, Path(id): Path<String>) -> Result<Tagged<Value>, Problem> {
+    mark(&site, &caller, id, true).await
+}
+
+/// Takes the mark of a favourite away.
+///
+/// Scope: portal.
+#[utoipa::path(post, path = "/leads/{id}/unfavourite", operation_id = "unmarkLead", tag = "answers", params(("id" = LeadId, Path, description = "The lead")),
+    responses((status = 200, description = "The lead as it is then", body = LeadResource, headers(("ETag" = String, description = "For If-Match"))), Refusals))]
+async fn unfavourite(State(site): State<Site>, Portal(caller): Portal, Path(id): Path<String>) -> Result<Tagged<Value>, Problem> {
+    mark(&site, &caller, id, false).await
+}
+
+async fn mark(site: &Site, caller: &Caller, id: String, is_favourite: bool) -> Result<Tagged<Value>, Problem> {
+    let id = LeadId::new(id);
+    leads::find(&site.store, &id, caller.partner()).await?;
+    let now = site.now();
+    let lead = app::favourite::favourite(&site.store, now, &id, is_favourite, Some(caller.who())).await?;
+    Ok(Tagged {
+        tag: lead.tag(),
+        value: lead.show(now),
+    })
 }
 
 async fn say(site: &Site, caller: &Caller, id: String, action: &Action, tag: tag::IfMatch) -> Result<Tagged<Value>, Problem> {

@@ -79,6 +79,16 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Refuses what only a page has.
+    pub(super) fn is_whole(&self) -> Result<(), Problem> {
+        let name = match (self.limit, &self.cursor) {
+            (Some(_), _) => "limit",
+            (None, Some(_)) => "cursor",
+            (None, None) => return Ok(()),
+        };
+        Err(Problem::wrong_parameter(name, "an export is not read by the page; leave it out"))
+    }
+
     /// Returns the filter that is meant, of the caller's own partner where he has one.
     pub(super) fn filter(self, caller: &Caller) -> Result<Filter, Problem> {
         Ok(Filter {

@@ -17,6 +17,7 @@ mod bounces;
 mod deliveries;
 mod digests;
 mod explain;
+mod exports;
 mod health;
 mod intake;
 mod leads;
@@ -159,8 +160,8 @@ fn resources() -> OpenApiRouter<Site> {
         .merge(status::routes())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIME_MAX));
-    // Leads may come in any number and for any time: `intake` bounds each piece.
-    let v1 = bounded.merge(intake::routes());
+    // Leads may come and go in any number and for any time: `intake` and `exports` bound each piece.
+    let v1 = bounded.merge(intake::routes()).merge(exports::routes());
     OpenApiRouter::with_openapi(Description::openapi())
         .nest("/v1", v1)
         .merge(health::guarded())

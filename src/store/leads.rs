@@ -35,6 +35,7 @@ pub(super) const ALL: &[&Sql] = &[
     &LATEST_OF_PARTNER,
     &COUNT_HELD_OF,
     &HELD_PARTNERS,
+    &MARK,
 ];
 
 /// A lead that time moves, before its partner is locked.
@@ -486,6 +487,13 @@ const HELD_PARTNERS: Sql = sql!("leads.held_partners":
 pub async fn list_held_partners(tx: &mut Tx, limit: i64) -> Result<Vec<(PartnerId, i64)>, Error> {
     let found: Vec<PartnerCount> = tx.fetch_all(&HELD_PARTNERS, args![limit]).await?;
     Ok(found.into_iter().map(|row| (PartnerId::new(row.partner_id), row.n)).collect())
+}
+
+const MARK: Sql = sql!("leads.mark": "update lead set is_favourite = $2 where id = $1 and is_favourite <> $2");
+
+/// Marks a lead as a favourite, or takes the mark away; tells whether that changed anything.
+pub async fn mark_favourite(tx: &mut Tx, id: &LeadId, is_favourite: bool) -> Result<bool, Error> {
+    Ok(tx.execute(&MARK, args![id.as_str(), is_favourite]).await? > 0)
 }
 
 #[derive(Serialize)]

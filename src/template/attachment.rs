@@ -47,7 +47,7 @@ pub fn digest_csv<'a>(leads: impl IntoIterator<Item = &'a LeadView>) -> Vec<u8> 
         ];
         // The link is ours, begins with its scheme, and may be longer than a name: it is not cut.
         let row = cells
-            .map(defused)
+            .map(clean::defused)
             .into_iter()
             .chain([clean::without_blanks(&lead.link).into_owned()]);
         writer
@@ -55,18 +55,6 @@ pub fn digest_csv<'a>(leads: impl IntoIterator<Item = &'a LeadView>) -> Vec<u8> 
             .expect("each row has as many cells as the header");
     }
     writer.into_inner().expect("writing to memory does not fail")
-}
-
-fn defused(cell: &str) -> String {
-    let line = clean::one_line(cell);
-    // Looked at before and after: blanks that were trimmed may have hidden the sign, or been it.
-    // Spreadsheets in East Asia take the full-width signs as well.
-    let is_formula = |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
-    if is_formula(cell) || is_formula(&line) {
-        format!("'{line}")
-    } else {
-        line.into_owned()
-    }
 }
 
 #[cfg(test)]

@@ -383,6 +383,19 @@ fn is_steering(c: char) -> bool {
     matches!(c, '\u{202D}' | '\u{202E}' | '\u{200E}' | '\u{200F}' | '\u{61C}') || is_isolate(c)
 }
 
+/// Returns a cell of a CSV file, in one line, that no spreadsheet takes for a formula: where it begins like one, a `'` stands before it (`R-EXPORT`).
+pub fn defused(cell: &str) -> String {
+    let line = one_line(cell);
+    // Looked at before and after: blanks that were trimmed may have hidden the sign, or been it.
+    // Spreadsheets in East Asia take the full-width signs as well.
+    let is_formula = |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
+    if is_formula(cell) || is_formula(&line) {
+        format!("'{line}")
+    } else {
+        line.into_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,7 +43,7 @@ pub mod contract;
 
 mod attachment;
 mod brand;
-mod clean;
+pub(crate) mod clean;
 mod contrast;
 mod error;
 mod filters;

@@ -1,9 +1,11 @@
 //! `import`, `leads`, `rejected` and `explain`: what comes in, and what became of it.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use crate::app::leads::Order;
-use crate::cli::args::answers::{Accept, Decline, Edit, Lost, Won};
+use crate::cli::args::answers::{Accept, By, Decline, Edit, Lost, Won};
 use crate::cli::args::values::{Input, Standing, kind, lead_id, other_id, partner_id, rows_max};
 use crate::lead::LeadId;
 use crate::lead::kind::Kind;
@@ -45,7 +47,10 @@ pub enum Leads {
     Won(Won),
     Lost(Lost),
     Edit(Edit),
+    Favourite(LeadsMark),
+    Unfavourite(LeadsUnmark),
     History(LeadsHistory),
+    Export(Box<LeadsExport>),
 }
 
 /// `leads list`: lists leads as they are now.
@@ -128,6 +133,65 @@ pub struct LeadsShow {
     /// The lead
     #[arg(value_name = "ID", value_parser = lead_id)]
     pub id: LeadId,
+}
+
+/// `leads favourite`: marks a lead as a favourite of its partner.
+#[derive(Debug, clap::Args)]
+#[command(about = "Marks a lead as a favourite of its partner")]
+#[command(after_help = "\
+Examples:
+  posthorn leads favourite L1 --by ada
+  posthorn leads list --partner contoso --tab Favourites")]
+pub struct LeadsMark {
+    /// The lead
+    #[arg(value_name = "ID", value_parser = lead_id)]
+    pub id: LeadId,
+    /// Who says so.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `leads unfavourite`: takes that mark away.
+#[derive(Debug, clap::Args)]
+#[command(about = "Takes the mark of a favourite away from a lead")]
+#[command(after_help = "\
+Examples:
+  posthorn leads unfavourite L1 --by ada")]
+pub struct LeadsUnmark {
+    /// The lead
+    #[arg(value_name = "ID", value_parser = lead_id)]
+    pub id: LeadId,
+    /// Who says so.
+    #[command(flatten)]
+    pub by: By,
+}
+
+/// `leads export`: writes what a list shows as a file for spreadsheets.
+#[derive(Debug, clap::Args)]
+#[command(about = "Writes leads as they are now as a file for spreadsheets: CSV or XLSX")]
+#[command(after_help = "\
+Examples:
+  posthorn leads export --out leads.xlsx
+  posthorn leads export --partner contoso --status Won --out won.csv
+  posthorn leads export --country DE > leads.csv")]
+pub struct LeadsExport {
+    #[command(flatten)]
+    pub filter: LeadFilter,
+    /// Write to this file; to standard output where it is not said
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The format; by the file's ending where it is not said, else csv
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+}
+
+/// A format that spreadsheets read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Comma-separated values, in UTF-8
+    Csv,
+    /// A workbook
+    Xlsx,
 }
 
 /// `leads history`: lists what was decided about a lead.

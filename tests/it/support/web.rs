@@ -22,6 +22,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
     pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Web {
@@ -111,10 +112,12 @@ impl Web {
         let answered = self.runtime.block_on(async {
             let response = request.send().await?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let bytes = response.bytes().await?.to_vec();
             Ok::<_, reqwest::Error>(Answer {
                 status,
                 headers,
-                text: response.text().await?,
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+                bytes,
             })
         });
         answered.unwrap_or_else(|error| panic!("{address}: {error:?}\n{}", self.running.stderr()))
