@@ -32,6 +32,7 @@ pub mod partners;
 pub mod record;
 pub mod rejected;
 pub mod release;
+pub mod report;
 pub mod request_key;
 pub mod resolve;
 pub mod resource;

@@ -77,6 +77,7 @@ pub enum Command {
     Status(setup::Status),
     Audit(setup::Audit),
     Doctor(setup::Doctor),
+    Report(partners::Report),
     /// Lists and shows leads, and takes a partner's answer to one
     #[command(subcommand)]
     Leads(leads::Leads),

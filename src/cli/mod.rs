@@ -25,6 +25,7 @@ mod import;
 mod leads;
 mod mails;
 mod page;
+mod partner_report;
 mod partners;
 mod rejected;
 mod reload;
@@ -121,6 +122,7 @@ fn dispatch(command: Command, ctx: &Context) -> LocalBoxFuture<'_, Result<Exit, 
         Command::Status(args) => begin(args, ctx, status::status),
         Command::Audit(args) => begin(args, ctx, audit::audit),
         Command::Doctor(args) => begin(args, ctx, doctor::doctor),
+        Command::Report(args) => begin(args, ctx, partner_report::report),
         Command::Leads(Leads::List(args)) => begin(*args, ctx, leads::list),
         Command::Leads(Leads::Show(args)) => begin(args, ctx, leads::show),
         Command::Leads(Leads::Accept(args)) => begin(args, ctx, leads::accept),

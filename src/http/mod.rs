@@ -24,6 +24,7 @@ mod leads;
 mod list;
 mod partners;
 mod rejected;
+mod reports;
 mod schema;
 mod status;
 mod suppressions;
@@ -158,6 +159,7 @@ fn resources() -> OpenApiRouter<Site> {
         .merge(rejected::routes())
         .merge(explain::routes())
         .merge(status::routes())
+        .merge(reports::routes())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIME_MAX));
     // Leads may come and go in any number and for any time: `intake` and `exports` bound each piece.

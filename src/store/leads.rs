@@ -36,6 +36,7 @@ pub(super) const ALL: &[&Sql] = &[
     &COUNT_HELD_OF,
     &HELD_PARTNERS,
     &MARK,
+    &OUTCOMES,
 ];
 
 /// A lead that time moves, before its partner is locked.
@@ -487,6 +488,66 @@ const HELD_PARTNERS: Sql = sql!("leads.held_partners":
 pub async fn list_held_partners(tx: &mut Tx, limit: i64) -> Result<Vec<(PartnerId, i64)>, Error> {
     let found: Vec<PartnerCount> = tx.fetch_all(&HELD_PARTNERS, args![limit]).await?;
     Ok(found.into_iter().map(|row| (PartnerId::new(row.partner_id), row.n)).collect())
+}
+
+/// How many of a partner's leads came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Unanswered, and not expired.
+    pub n_waiting: i64,
+    /// Accepted, won or lost.
+    pub n_accepted: i64,
+    /// Of these, won.
+    pub n_won: i64,
+    /// Declined.
+    pub n_declined: i64,
+    /// Expired.
+    pub n_expired: i64,
+}
+
+struct OutcomesRow {
+    partner_id: String,
+    n_waiting: i64,
+    n_accepted: i64,
+    n_won: i64,
+    n_declined: i64,
+    n_expired: i64,
+}
+row!(OutcomesRow: partner_id, n_waiting, n_accepted, n_won, n_declined, n_expired);
+
+// An unanswered lead whose expiry has come is expired, whether or not that is written (`Lead::stage_at`).
+const OUTCOMES: Sql = sql!("leads.outcomes":
+    "select lead.partner_id,
+  count(*) filter (where lead.stage = 'received' and (lead.expires_at is null or lead.expires_at > $2)) as n_waiting,
+  count(*) filter (where lead.stage = 'accepted' or lead.stage = 'won' or lead.stage = 'lost') as n_accepted,
+  count(*) filter (where lead.stage = 'won') as n_won,
+  count(*) filter (where lead.stage = 'declined') as n_declined,
+  count(*) filter (where lead.stage = 'expired' or lead.stage = 'received' and lead.expires_at <= $2) as n_expired
+from " (id text) " join lead on lead.partner_id = r.id and lead.created_at >= $3 and lead.created_at < $4
+where lead.kind = 'contact' and not lead.is_quiet group by lead.partner_id");
+
+/// Counts what became of the contact leads of these partners that were created in a span of time and of which somebody was to be told; of a partner
+/// without any nothing is said.
+pub async fn count_outcomes<'a>(
+    tx: &mut Tx,
+    now: Timestamp,
+    from: Timestamp,
+    before: Timestamp,
+    partners: impl IntoIterator<Item = &'a PartnerId>,
+) -> Result<HashMap<PartnerId, Outcomes>, Error> {
+    let wanted = super::id_rows(partners.into_iter().map(PartnerId::as_str));
+    let found: Vec<OutcomesRow> = tx.fetch_all(&OUTCOMES, args![wanted, now, from, before]).await?;
+    let counted = found.into_iter().map(|row| {
+        let outcomes = Outcomes {
+            n_waiting: row.n_waiting,
+            n_accepted: row.n_accepted,
+            n_won: row.n_won,
+            n_declined: row.n_declined,
+            n_expired: row.n_expired,
+        };
+        (PartnerId::new(row.partner_id), outcomes)
+    });
+    Ok(counted.collect())
 }
 
 const MARK: Sql = sql!("leads.mark": "update lead set is_favourite = $2 where id = $1 and is_favourite <> $2");

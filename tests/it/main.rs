@@ -31,6 +31,7 @@ mod pictures;
 mod programmes;
 mod rejected;
 mod relay;
+mod report;
 mod rules;
 mod serve;
 mod smtp_client;

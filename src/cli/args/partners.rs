@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use crate::cli::args::values::{Input, partner_id};
 use crate::partner::{EmailAddress, PartnerId};
+use crate::time::Timestamp;
 
 /// `partners …`.
 #[derive(Debug, Subcommand)]
@@ -116,4 +117,27 @@ pub struct ActionsList {
     /// The partner
     #[arg(long, value_name = "ID", value_parser = partner_id)]
     pub partner: PartnerId,
+}
+
+/// `report`: tells what became of each partner's leads.
+#[derive(Debug, clap::Args)]
+#[command(about = "Tells what became of each partner's leads, and who shows no sign of life")]
+#[command(after_help = "\
+Examples:
+  posthorn report
+  posthorn report --silent
+  posthorn report --partner contoso --created-from 2026-01-01T00:00:00Z --json")]
+pub struct Report {
+    /// Only this partner
+    #[arg(long, value_name = "ID", value_parser = partner_id)]
+    pub partner: Option<PartnerId>,
+    /// Of leads created then or later; 30 days before the end where it is not said
+    #[arg(long, value_name = "RFC3339")]
+    pub created_from: Option<Timestamp>,
+    /// Of leads created before that; now where it is not said
+    #[arg(long, value_name = "RFC3339")]
+    pub created_before: Option<Timestamp>,
+    /// Only partners whose addresses bounced, or who let every lead expire
+    #[arg(long)]
+    pub silent: bool,
 }
