@@ -30,6 +30,7 @@ use crate::http::listen::{Limits, Listener};
 use crate::http::{self, Current, Site};
 use crate::intake::fetch::Fetches;
 use crate::intake::gather::gather;
+use crate::intake::nats::Feed;
 use crate::settings::{self, Settings};
 use crate::store::Store;
 use crate::{telemetry, timers};
@@ -102,6 +103,14 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         streams: Arc::new(Semaphore::new(http::STREAMS_READ_MAX)),
         stop: stop.clone(),
     };
+    if let Some(feed) = Feed::new(&settings.nats) {
+        let (store, clock, rules) = (session.store.clone(), ctx.clock, current.clone());
+        let (wake, stop) = (wake.clone(), stop.clone());
+        tasks.spawn(async move {
+            feed.run(store, clock, move || Arc::clone(&rules.borrow().rules), wake, stop).await;
+            Ok(())
+        });
+    }
     if let Some((listener, address)) = public {
         let (router, limits, stop) = (http::public::router(site.clone()), limits(settings), stop.clone());
         tracing::info!(address = %address, "listening to the public");

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod file;
 pub mod gather;
 pub mod lines;
+pub mod nats;
 mod scan;
 mod table;
 mod window;

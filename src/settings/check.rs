@@ -81,6 +81,12 @@ pub(crate) fn check(settings: &Settings, origins: &Origins) -> Vec<Fault> {
         (None, Some(_)) => fault("action_center.secret_file", "needs action_center.url: without it nothing is posted"),
         _ => (),
     }
+    let nats = &settings.nats;
+    match (&nats.username, &nats.password_file) {
+        (Some(_), None) => fault("nats.username", "needs nats.password_file"),
+        (None, Some(_)) => fault("nats.password_file", "needs nats.username, whose password it holds"),
+        _ => (),
+    }
     if settings.mail.answer_links && settings.http.public_url.is_none() {
         fault(
             "mail.answer_links",

@@ -92,6 +92,8 @@ impl Loaded {
             }
         }
         secret_at("action_center.secret_file".into(), &settings.action_center.secret_file);
+        secret_at("nats.password_file".into(), &settings.nats.password_file);
+        secret_at("nats.token_file".into(), &settings.nats.token_file);
         secret_at("portal.resource_token_file".into(), &settings.portal.resource_token_file);
         secret_at("http.certificate_file".into(), &settings.http.certificate_file);
         secret_at("http.key_file".into(), &settings.http.key_file);

@@ -26,6 +26,6 @@ pub use load::{Environment, Error, Loaded, load, load_from, load_partly};
 pub use programmes::{Branding, Colour, Programme};
 pub use read::{Fault, Place};
 pub use tables::{
-    ActionCenter, Bounces, Database, DatabaseUrl, Dkim, Domain, InDoubt, Level, Log, LogFormat, Mail, Mode, Portal, Relay, Sender,
+    ActionCenter, Bounces, Database, DatabaseUrl, Dkim, Domain, InDoubt, Level, Log, LogFormat, Mail, Mode, Nats, Portal, Relay, Sender,
     Settings, Smtp, Templates, Tls, Transport, Worker,
 };

@@ -12,7 +12,10 @@ use crate::policy::Policy;
 use crate::settings::http::Http;
 use crate::settings::keys::{Table, Visitor};
 use crate::settings::programmes::{Branding, PROGRAMMES_MAX, Programme, is_programme_name};
-use crate::settings::values::{has_id, is_domain, is_language, is_one_of_each, is_return_address, is_selector, is_web_address};
+use crate::settings::values::{
+    has_id, is_domain, is_language, is_nats_address, is_nats_name, is_nats_subject, is_one_of_each, is_return_address, is_selector,
+    is_web_address,
+};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -38,6 +41,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Where action items are posted.
     pub action_center: ActionCenter,
+    /// The JetStream stream that leads come from.
+    pub nats: Nats,
     /// Where posthorn listens, and who may speak to it.
     pub http: Http,
     /// Where bounces come from, and how long they are kept.
@@ -62,6 +67,7 @@ impl Table for Settings {
         v.table("dkim", &mut self.dkim);
         v.table("policy", &mut self.policy);
         v.table("action_center", &mut self.action_center);
+        v.table("nats", &mut self.nats);
         v.table("http", &mut self.http);
         v.table("bounces", &mut self.bounces);
         v.table("worker", &mut self.worker);
@@ -321,6 +327,55 @@ impl Table for ActionCenter {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.checked("url", &mut self.url, |url| url.as_deref().map_or(Ok(()), is_web_address));
         v.key("secret_file", &mut self.secret_file);
+    }
+}
+
+/// Table `nats`.
+#[derive(Clone, Debug)]
+pub struct Nats {
+    /// The server that leads come from; unset: none do.
+    pub url: Option<String>,
+    /// The JetStream stream; made where there is none.
+    pub stream: String,
+    /// The durable consumer that all workers share; made where there is none.
+    pub consumer: String,
+    /// Which of the stream's messages are leads, and what a stream that is made takes.
+    pub subject: String,
+    /// The account; it goes with `password_file`.
+    pub username: Option<String>,
+    /// The file that holds its password.
+    pub password_file: Option<PathBuf>,
+    /// The file that holds a token, where the server wants one.
+    pub token_file: Option<PathBuf>,
+    /// The authority that the server's certificate is checked against, in PEM; beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            url: None,
+            stream: "LEADS".into(),
+            consumer: "posthorn".into(),
+            subject: "leads.>".into(),
+            username: None,
+            password_file: None,
+            token_file: None,
+            ca_file: None,
+        }
+    }
+}
+
+impl Table for Nats {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.checked("url", &mut self.url, |url| url.as_deref().map_or(Ok(()), is_nats_address));
+        v.checked("stream", &mut self.stream, |name| is_nats_name(name));
+        v.checked("consumer", &mut self.consumer, |name| is_nats_name(name));
+        v.checked("subject", &mut self.subject, |subject| is_nats_subject(subject));
+        v.key("username", &mut self.username);
+        v.key("password_file", &mut self.password_file);
+        v.key("token_file", &mut self.token_file);
+        v.key("ca_file", &mut self.ca_file);
     }
 }
 

@@ -364,6 +364,45 @@ pub(crate) fn is_web_address(url: &str) -> Result<(), String> {
     }
 }
 
+/// Refuses what is no address of a NATS server. A password in it would be shown with it.
+pub(crate) fn is_nats_address(url: &str) -> Result<(), String> {
+    let told = found(&Value::String(url.into()));
+    let rest = url.strip_prefix("nats://").or_else(|| url.strip_prefix("tls://"));
+    match rest {
+        Some(rest) if rest.contains('@') => Err(format!(
+            "{told} names an account; it goes into nats.username and nats.password_file"
+        )),
+        Some(rest) if !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/') => Ok(()),
+        _ => Err(format!(
+            "{told} is not an address such as \"nats://nats.example:4222\" or \"tls://nats.example:4222\""
+        )),
+    }
+}
+
+/// Refuses what NATS does not take as the name of a stream or consumer.
+pub(crate) fn is_nats_name(name: &str) -> Result<(), String> {
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    is_name
+        .then_some(())
+        .ok_or_else(|| format!("{} is not a name of letters, digits, - and _", found(&Value::String(name.into()))))
+}
+
+/// Refuses what is no subject of NATS.
+pub(crate) fn is_nats_subject(subject: &str) -> Result<(), String> {
+    let tokens: Vec<&str> = subject.split('.').collect();
+    let is_token = |(at, token): (usize, &&str)| match *token {
+        "" => false,
+        ">" => at + 1 == tokens.len(),
+        token => token == "*" || !token.contains(|c: char| c.is_whitespace() || c.is_control() || c == '*' || c == '>'),
+    };
+    tokens
+        .iter()
+        .enumerate()
+        .all(is_token)
+        .then_some(())
+        .ok_or_else(|| format!("{} is not a subject such as \"leads.>\"", found(&Value::String(subject.into()))))
+}
+
 /// Refuses a deep link that would lead to the same page for every lead.
 pub(crate) fn has_id(url: &str) -> Result<(), String> {
     if url.contains("{id}") {

@@ -27,6 +27,7 @@ mod kill;
 mod links;
 mod listener;
 mod lists;
+mod nats;
 mod pictures;
 mod programmes;
 mod rejected;

@@ -1,8 +1,9 @@
-//! Finds what the tests need beside Rust, and on Debian as root installs it: PostgreSQL's server, and `smtp-sink`, a real SMTP server that keeps nothing.
+//! Finds what the tests need beside Rust, and on Debian as root installs it: PostgreSQL's server, NATS' server, and `smtp-sink`, a real SMTP
+//! server that keeps nothing.
 //!
 //! **Invariants:** no service is started and none is made to start at boot; another mail server on the machine stays what it is.
-//! So PostgreSQL is installed without its default cluster, and of the package `postfix`, which would replace the machine's mail server, only the
-//! files are unpacked below `target/`. What comes from PyPI lives in a Python environment of its own, below `target/`, too. What looks at mails:
+//! So PostgreSQL is installed without its default cluster, and of the packages `postfix`, which would replace the machine's mail server, and
+//! `nats-server`, which would start at boot, only the files are unpacked below `target/`. What comes from PyPI lives in a Python environment of its own, below `target/`, too. What looks at mails:
 //! [`crate::look`].
 
 use std::fs;
@@ -19,6 +20,8 @@ pub struct Tools {
     pub postgres_bin: PathBuf,
     /// The program `smtp-sink`.
     pub smtp_sink: PathBuf,
+    /// The program `nats-server`.
+    pub nats_server: PathBuf,
     /// The program `schemathesis`; `None` where there is no Python to run it, and none to be installed.
     pub schemathesis: Option<PathBuf>,
     /// The program that looks at mails in Chromium; `None` where there is none.
@@ -35,6 +38,7 @@ pub fn tools() -> Result<Tools> {
     Ok(Tools {
         postgres_bin: postgres()?,
         smtp_sink: smtp_sink()?,
+        nats_server: nats_server()?,
         schemathesis: unless("schemathesis", "the test of the API's description", schemathesis()),
         look: unless("Chromium", "pictures of the mails and what looks at them", look::program()),
         spamassassin: unless("SpamAssassin", "the test of what mails score", spamassassin()),
@@ -134,30 +138,7 @@ fn smtp_sink() -> Result<PathBuf> {
 
 fn unpack_postfix(folder: &Path, wrapper: &Path) -> Result {
     let wanted = "smtp-sink (Debian's package postfix)";
-    if !has_program("apt-get") {
-        return Err(format!("not found: {wanted}; install it by hand"));
-    }
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let download = || {
-        output(
-            Command::new("apt-get")
-                .args(["-o", "APT::Sandbox::User=root", "download", "postfix"])
-                .current_dir(folder),
-        )
-    };
-    if download().is_err() {
-        update()?;
-        download()?;
-    }
-    let package = fs::read_dir(folder)
-        .map_err(|error| error.to_string())?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .ok_or("apt-get download postfix left no package behind")?;
-    output(Command::new("dpkg-deb").arg("-x").arg(&package).arg(folder.join("files")))?;
-    note("unpacked smtp-sink of Debian's package postfix below target/ (not installed)");
-
+    let package = unpack("postfix", folder, wanted)?;
     let program = folder.join("files/usr/sbin/smtp-sink");
     let libraries = folder.join("files/usr/lib/postfix");
     let linked = output(Command::new("ldd").arg(&program).env("LD_LIBRARY_PATH", &libraries))?;
@@ -174,6 +155,48 @@ fn unpack_postfix(folder: &Path, wrapper: &Path) -> Result {
     );
     fs::write(wrapper, script).map_err(|error| format!("{}: {error}", wrapper.display()))?;
     fs::set_permissions(wrapper, fs::Permissions::from_mode(0o755)).map_err(|error| format!("{}: {error}", wrapper.display()))
+}
+
+/// Returns NATS' server: the machine's own, or one unpacked from Debian's package, which would start it at boot. It needs no libraries.
+fn nats_server() -> Result<PathBuf> {
+    let installed = Path::new("/usr/sbin/nats-server");
+    if installed.exists() {
+        return Ok(installed.into());
+    }
+    let folder = scratch()?.join("nats-server");
+    let program = folder.join("files/usr/sbin/nats-server");
+    if !program.exists() {
+        unpack("nats-server", &folder, "nats-server (Debian's package of that name)")?;
+    }
+    Ok(program)
+}
+
+/// Unpacks a Debian package's files below `folder`, installs nothing, and returns the package.
+fn unpack(name: &str, folder: &Path, wanted: &str) -> Result<PathBuf> {
+    if !has_program("apt-get") {
+        return Err(format!("not found: {wanted}; install it by hand"));
+    }
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let download = || {
+        output(
+            Command::new("apt-get")
+                .args(["-o", "APT::Sandbox::User=root", "download", name])
+                .current_dir(folder),
+        )
+    };
+    if download().is_err() {
+        update()?;
+        download()?;
+    }
+    let package = fs::read_dir(folder)
+        .map_err(|error| error.to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .ok_or_else(|| format!("apt-get download {name} left no package behind"))?;
+    output(Command::new("dpkg-deb").arg("-x").arg(&package).arg(folder.join("files")))?;
+    note(&format!("unpacked Debian's package {name} below target/ (not installed)"));
+    Ok(package)
 }
 
 /// Returns the shared libraries among the packages of a `Depends` line.

@@ -78,6 +78,7 @@ fn test(arguments: &[&str]) -> run::Result {
         command.args(arguments);
         command.env("POSTHORN_TEST_POSTGRES", server.url());
         command.env("POSTHORN_TEST_SMTP_SINK", &tools.smtp_sink);
+        command.env("POSTHORN_TEST_NATS", &tools.nats_server);
         if std::env::var_os("RUST_TEST_THREADS").is_none() {
             // The tests of the program wait for it a third of their time.
             let n_cores = std::thread::available_parallelism().map_or(2, usize::from);

@@ -9,6 +9,7 @@ pub mod dns;
 pub mod http;
 pub mod inside;
 pub mod ledger;
+pub mod nats;
 pub mod posthorn;
 pub mod records;
 pub mod sink;
