@@ -39,7 +39,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "export",
         ],
     ),
-    ("doctor", &["app", "delivery", "store", "template", "mail", "action_center"]),
+    (
+        "doctor",
+        &["app", "delivery", "store", "template", "mail", "action_center", "intake"],
+    ),
     ("http", &["app", "intake", "delivery", "template", "store", "export"]),
     ("export", &["template"]),
     ("intake", &["app", "store"]),

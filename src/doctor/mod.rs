@@ -22,6 +22,7 @@ mod probe;
 mod probe_database;
 mod probe_dns;
 mod probe_files;
+mod probe_nats;
 mod probe_relay;
 mod probe_web;
 mod resolver;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::wall_now;
 use crate::doctor::report::{Area, Check, Report};
 use crate::doctor::resolver::Resolver;
-use crate::doctor::{probe_database, probe_dns, probe_files, probe_relay, probe_web};
+use crate::doctor::{probe_database, probe_dns, probe_files, probe_nats, probe_relay, probe_web};
 use crate::settings::{Error, Loaded, Settings};
 use crate::time::Timestamp;
 
@@ -88,7 +88,7 @@ impl From<Vec<Check>> for Seen {
 /// Looks at everything.
 pub async fn examine(asked: &Asked<'_>) -> Report {
     let resolver = Resolver::new(asked.servers.clone());
-    let (database, relays, dns, pages, actions) = tokio::join!(
+    let (database, relays, dns, pages, actions, nats) = tokio::join!(
         unless_faulty(asked, Area::Database, "database", &["database"], probe_database::look(asked)),
         unless_faulty(asked, Area::Relays, "relay.reach", &["smtp", "mail"], probe_relay::look(asked)),
         unless_faulty(asked, Area::Dns, "dns", &["mail", "dkim"], probe_dns::look(asked, &resolver)),
@@ -100,10 +100,11 @@ pub async fn examine(asked: &Asked<'_>) -> Report {
             &["action_center"],
             probe_web::look_at_actions(asked)
         ),
+        unless_faulty(asked, Area::Nats, "nats", &["nats"], probe_nats::look(asked)),
     );
     let mut checks = probe_files::look(asked);
     let mut clocks = Vec::new();
-    for seen in [database, relays, dns, pages, actions] {
+    for seen in [database, relays, dns, pages, actions, nats] {
         checks.extend(seen.checks);
         clocks.extend(seen.clocks);
     }

@@ -24,6 +24,8 @@ pub enum Area {
     PublicPages,
     /// Where action items are posted.
     ActionCenter,
+    /// Where leads come from, beside files and HTTP.
+    Nats,
 }
 
 impl Area {
@@ -38,6 +40,7 @@ impl Area {
             Self::Dns => "Sender's DNS",
             Self::PublicPages => "Public pages",
             Self::ActionCenter => "Action Center",
+            Self::Nats => "Leads from NATS",
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, AckKind, Message, stream};
 use async_nats::{Client, ConnectOptions};
 use futures_util::{FutureExt, StreamExt};
@@ -97,18 +98,25 @@ impl Feed {
         }
     }
 
-    /// Asks the server how many messages wait.
+    /// Asks the server how many messages wait, and makes nothing; `None` where the stream or our consumer is not there yet.
     ///
     /// # Errors
     /// It cannot be reached, or refuses us.
-    pub async fn waiting(&self) -> Result<Waiting, Error> {
-        let client = self.connect().await?;
-        let mut consumer = self.consumer(&client).await?;
+    pub async fn waiting(&self) -> Result<Option<Waiting>, Error> {
+        let context = jetstream::new(self.connect().await?);
+        let stream = match context.get_stream(&self.settings.stream).await {
+            Ok(stream) => stream,
+            Err(error) if matches!(error.kind(), GetStreamErrorKind::JetStream(_)) => return Ok(None),
+            Err(error) => return Err(self.unreachable(error)),
+        };
+        let Ok(mut consumer) = stream.get_consumer::<pull::Config>(&self.settings.consumer).await else {
+            return Ok(None);
+        };
         let info = consumer.info().await.map_err(|error| self.unreachable(error))?;
-        Ok(Waiting {
+        Ok(Some(Waiting {
             n_pending: info.num_pending,
             n_unacknowledged: info.num_ack_pending as u64,
-        })
+        }))
     }
 
     fn unreachable(&self, detail: impl std::fmt::Display) -> Error {

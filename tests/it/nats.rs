@@ -121,7 +121,25 @@ fn an_account_proves_itself_by_a_password_file() {
     fed(&["posthorn", "s3cret"], |posthorn, nats, running| {
         nats.publish("leads.contoso", &[], &text(fresh("one")));
         running.until("it is here", || ids(posthorn) == ["one"]);
+        running.until("it is acknowledged", || nats.n_left() == 0);
+        let told = posthorn.run(&["doctor"]);
+        assert!(
+            told.stdout
+                .contains("of the stream LEADS 0 messages wait for the consumer posthorn"),
+            "{told}"
+        );
         assert!(!running.stderr().contains("s3cret"));
+    });
+}
+
+/// Doctor says why no leads come, and makes nothing.
+#[test]
+fn doctor_tells_of_a_server_that_is_not_there() {
+    both(|posthorn| {
+        posthorn.setting("nats.url", "nats://127.0.0.1:9");
+        let told = posthorn.run(&["doctor"]);
+        assert!(told.stdout.contains("No leads come from NATS: nats://127.0.0.1:9"), "{told}");
+        assert_eq!(told.code, 1, "{told}");
     });
 }
 
