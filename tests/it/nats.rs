@@ -122,10 +122,10 @@ fn an_account_proves_itself_by_a_password_file() {
         nats.publish("leads.contoso", &[], &text(fresh("one")));
         running.until("it is here", || ids(posthorn) == ["one"]);
         running.until("it is acknowledged", || nats.n_left() == 0);
-        let told = posthorn.run(&["doctor"]);
+        let told = posthorn.run(&["doctor", "--json"]);
         assert!(
             told.stdout
-                .contains("of the stream LEADS 0 messages wait for the consumer posthorn"),
+                .contains("wait for the consumer posthorn: 0; that are being taken in: 0"),
             "{told}"
         );
         assert!(!running.stderr().contains("s3cret"));
@@ -137,7 +137,7 @@ fn an_account_proves_itself_by_a_password_file() {
 fn doctor_tells_of_a_server_that_is_not_there() {
     both(|posthorn| {
         posthorn.setting("nats.url", "nats://127.0.0.1:9");
-        let told = posthorn.run(&["doctor"]);
+        let told = posthorn.run(&["doctor", "--json"]);
         assert!(told.stdout.contains("No leads come from NATS: nats://127.0.0.1:9"), "{told}");
         assert_eq!(told.code, 1, "{told}");
     });
