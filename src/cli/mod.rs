@@ -19,6 +19,7 @@ mod deliveries;
 mod demo;
 mod digests;
 mod doctor;
+mod erase;
 mod explain;
 mod import;
 mod leads;
@@ -128,6 +129,7 @@ fn dispatch(command: Command, ctx: &Context) -> LocalBoxFuture<'_, Result<Exit, 
         Command::Leads(Leads::Lost(args)) => begin(args, ctx, leads::lost),
         Command::Leads(Leads::Edit(args)) => begin(args, ctx, leads::edit),
         Command::Leads(Leads::History(args)) => begin(args, ctx, leads::history),
+        Command::Erase(args) => begin(args, ctx, erase::erase),
         Command::Rejected(Rejected::List(args)) => begin(args, ctx, rejected::list),
         Command::Rejected(Rejected::Show(args)) => begin(args, ctx, rejected::show),
         Command::Rejected(Rejected::Retry(args)) => begin(args, ctx, rejected::retry),
