@@ -126,6 +126,7 @@ const DEMANDED_RULES: &[&str] = &[
     "R-EXPIRY",
     "R-URGENT",
     "R-REMIND",
+    "R-ERASE",
 ];
 
 #[test]

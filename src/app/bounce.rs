@@ -271,7 +271,11 @@ async fn apply(
             return Ok(None);
         }
     }
-    let asked = recipient.remote.as_ref().or(report.reporter.as_ref());
+    let asked = recipient
+        .remote
+        .as_ref()
+        .or(report.reporter.as_ref())
+        .filter(|_| !delivery.is_erased);
     let suppressed = if next.suppresses { "; the address is suppressed" } else { "" };
     let attempt = Attempt {
         delivery_id: delivery.id,

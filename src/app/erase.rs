@@ -163,7 +163,7 @@ async fn erase_all(
     erase_leads(tx, &leads).await?;
     told.erase(tx).await?;
     rejected::erase_of(tx, &leads).await?;
-    erase_history(tx, &leads, &told.customers).await?;
+    erase_history(tx, &leads, &told).await?;
     forget_customers(tx, &told.customers).await?;
     let items: Vec<_> = leads
         .iter()
@@ -179,6 +179,8 @@ async fn erase_all(
 struct Told {
     /// Deliveries to partners, their senders and the lead desk.
     partners: BTreeSet<i64>,
+    /// Where those of them went that gather: what came back of them stands in the history of the address.
+    gathered_to: BTreeSet<EmailAddress>,
     /// Deliveries to customers.
     declines: BTreeSet<i64>,
     /// The customers' addresses: of the records, and of the mails to them.
@@ -218,6 +220,7 @@ async fn find_told(tx: &mut Tx, now: Timestamp, leads: &[Lead]) -> Result<Told, 
     for delivery in list_of_notices(tx, &notices.into_iter().collect::<Vec<_>>()).await? {
         if of_their_days.contains(&delivery.notice_id) || delivery.leads.iter().any(|id| ids.contains(id)) {
             told.partners.insert(delivery.id);
+            told.gathered_to.insert(delivery.address);
         }
     }
     Ok(told)
@@ -256,9 +259,17 @@ impl Told {
 }
 
 /// Takes out of the history of leads what names their customers, or was said by somebody in his own words.
-async fn erase_history(tx: &mut Tx, leads: &[Lead], customers: &BTreeSet<EmailAddress>) -> Result<(), crate::store::Error> {
-    let entries = list_history(tx, leads.iter().map(|lead| &lead.id)).await?;
-    let left: Vec<Written> = entries.into_iter().filter_map(|written| left_of(written, customers)).collect();
+async fn erase_history(tx: &mut Tx, leads: &[Lead], told: &Told) -> Result<(), crate::store::Error> {
+    let mut entries = list_history(tx, leads.iter().map(|lead| &lead.id)).await?;
+    let of_addresses = list_of_addresses(tx, &told.gathered_to).await?;
+    entries.extend(of_addresses.into_iter().filter(|written| {
+        let delivery = written.entry.detail.get("deliveryId").and_then(Value::as_i64);
+        written.entry.lead_id.is_none() && delivery.is_some_and(|id| told.partners.contains(&id))
+    }));
+    let left: Vec<Written> = entries
+        .into_iter()
+        .filter_map(|written| left_of(written, &told.customers))
+        .collect();
     rewrite_history(tx, &left).await
 }
 
