@@ -54,19 +54,33 @@ pub struct Wish<'a> {
 /// # Errors
 /// There is no such lead, or the database cannot record it.
 pub async fn erase(store: &Store, now: Timestamp, rules: &Rules, id: &LeadId, wish: Wish<'_>) -> Result<Lead, Error> {
+    let span = tracing::info_span!("app.erase");
+    let erased = retried(|| erase_once(store, now, rules, id, wish)).instrument(span).await?;
+    erased.ok_or_else(|| leads::unknown(id))
+}
+
+/// `None` where there is no such lead.
+async fn erase_once(
+    store: &Store,
+    now: Timestamp,
+    rules: &Rules,
+    id: &LeadId,
+    wish: Wish<'_>,
+) -> Result<Option<Lead>, crate::store::Error> {
     let mut tx = store.begin().await?;
-    let unknown = || leads::unknown(id);
-    let partner_id = find_lead(&mut tx, id).await?.ok_or_else(unknown)?.partner_id;
-    lock_partners(&mut tx, &BTreeSet::from([partner_id])).await?;
+    let Some(lead) = find_lead(&mut tx, id).await? else {
+        return Ok(None);
+    };
+    lock_partners(&mut tx, &BTreeSet::from([lead.partner_id])).await?;
     // Read again: whoever held the lock may have moved it.
-    let lead = find_lead(&mut tx, id).await?.ok_or_else(unknown)?;
-    if lead.is_erased() {
-        return Ok(lead);
-    }
+    let lead = match find_lead(&mut tx, id).await? {
+        Some(lead) if !lead.is_erased() => lead,
+        found => return Ok(found),
+    };
     let mut erased = erase_all(&mut tx, now, rules, vec![lead], |lead| on_request(now, lead, wish)).await?;
     tx.commit().await?;
     telemetry::leads_erased(erased.len());
-    Ok(erased.remove(0))
+    Ok(erased.pop())
 }
 
 /// Erases leads whose time is over, and returns how many were due: [`BATCH_MAX`] of them means that there may be more.

@@ -107,7 +107,7 @@ fn the_guide_to_erasure_leaves_a_tombstone() {
     for told in [
         "(erased)",
         "erased on request by ada: the customer asked for it, ticket 4711",
-        "policy.erase_after",
+        "erase_after = \"730d\"",
     ] {
         assert!(after.contains(told), "{told} is not in\n{out}");
     }

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use crate::app::answer::{Action, Terms};
+use crate::app::answer::{Action as Answer, Terms};
+use crate::app::bounce::{Incoming, take_in};
 use crate::app::erase::{BATCH_MAX, Wish, erase, erase_due, next_due};
+use crate::app::leads;
 use crate::app::record::{Tried, TryResult, give_back, record};
 use crate::app::take_in::Outcome;
 use crate::app::testing::records::{Lead, lead, partner};
 use crate::app::testing::{OWNER, Portal, at, both, refused, tried};
 use crate::lead::{LeadId, Stage};
+use crate::outbox::bounce::{Action, Recipient, Report, Sort};
+use crate::outbox::mark::Marks;
+use crate::outbox::reply::parse_enhanced;
 use crate::outbox::{Reply, Stage as SmtpStage};
 use crate::store::deliveries::{Filter, list_deliveries};
 use crate::store::kept::{Packed, list_kept};
@@ -66,8 +71,8 @@ async fn texts(portal: &Portal) -> Vec<String> {
     texts
 }
 
-fn decline() -> Action {
-    Action::Decline {
+fn decline() -> Answer {
+    Answer::Decline {
         reason: "Byron was rude".into(),
         notes: Some("Ada Byron shouted".into()),
         notify_customer: true,
@@ -145,9 +150,9 @@ async fn bring(portal: &mut Portal, state: &str) -> &'static str {
                 ..Terms::default()
             };
             for id in ["L1", "L2"] {
-                portal.answer(LATER, id, Action::Accept(terms.clone())).await.expect("it fits");
+                portal.answer(LATER, id, Answer::Accept(terms.clone())).await.expect("it fits");
                 if state == "won" {
-                    portal.answer(LATER, id, Action::Won(Terms::default())).await.expect("it fits");
+                    portal.answer(LATER, id, Answer::Won(Terms::default())).await.expect("it fits");
                 }
             }
             LATER
@@ -302,7 +307,14 @@ fn what_is_gathered_goes_without_the_erased_lead() {
         portal.erase("2026-03-02T18:00:00Z", "L1").await;
         let again = portal.claim("2026-03-03T18:00:00Z").await.remove(0);
         assert_eq!((again.leads.len(), again.mailed.len()), (3, 0), "{:?}", again.mailed);
-        portal.record("2026-03-03T18:00:00Z", &again, TryResult::Accepted(None)).await;
+        let thanks = TryResult::Accepted(Some(Reply::new(250, "2.0.0 ok")));
+        portal.record("2026-03-03T18:00:00Z", &again, thanks).await;
+        let said = read(&portal.store, "select detail from attempt order by id").await.concat();
+        assert_eq!(
+            said,
+            ["(erased)", "(erased)", "accepted: 250 2.0.0 ok"],
+            "of L1 alone, of the digest's first attempt, and of its second, which told of no lead that is erased"
+        );
         portal.tick("2026-03-13T08:00:00Z").await;
         portal.erase("2026-03-13T09:00:00Z", "L4").await;
         assert_eq!(
@@ -441,7 +453,7 @@ fn an_erased_lead_takes_no_answer_and_is_erased_once() {
         );
         let again = portal.erase("2026-03-04T08:00:00Z", "L1").await;
         assert_eq!((again.erased_at, portal.story("L1").await.len()), (Some(at(LATER)), story.len()));
-        for action in [Action::Accept(Terms::default()), decline(), Action::Edit(Terms::default())] {
+        for action in [Answer::Accept(Terms::default()), decline(), Answer::Edit(Terms::default())] {
             let error = portal.answer(LATER, "L1", action).await.expect_err("it is erased");
             assert!(
                 error.to_string().starts_with("lead L1 was erased at 2026-03-03T08:00:00.000Z"),
@@ -472,7 +484,7 @@ fn the_clock_erases_what_has_been_closed_for_long_enough() {
         for id in ["accepted", "won"] {
             portal.accept(LATER, id).await;
         }
-        portal.answer(LATER, "won", Action::Won(Terms::default())).await.expect("it fits");
+        portal.answer(LATER, "won", Answer::Won(Terms::default())).await.expect("it fits");
         portal.answer(LATER, "declined", decline()).await.expect("it fits");
 
         let due = async |portal: &Portal| {
@@ -565,5 +577,75 @@ fn what_is_known_of_a_customers_address_goes_with_his_last_lead() {
         assert_eq!(suppressed().await, ["admin@contoso.example"]);
         let left = texts(&portal).await;
         assert!(left.iter().all(|text| !text.contains("twice@")), "{left:#?}");
+    });
+}
+
+/// R-ERASE: a bounce that comes later changes what it may, and brings nothing back; one of a mail to a customer changes nothing.
+#[test]
+fn a_bounce_that_comes_later_brings_nothing_back() {
+    both(async |portal| {
+        portal.partners(CREATED, [partner("contoso").admin("kim@contoso.example")]).await;
+        portal.import(CREATED, [lead("L1").created(CREATED)]).await;
+        portal.work(CREATED).await;
+        portal.answer(LATER, "L1", decline()).await.expect("it fits");
+        portal.work(LATER).await;
+        portal.erase(LATER, "L1").await;
+        let marks = Marks::new(&[7; 32], Some("bounces+{id}@portal.example"));
+        for (delivery, to, state) in [
+            (1, "admin@contoso.example", "matched"),
+            (2, "someone.else@byron.example", "unmatched"),
+            (3, "ada@fabrikam.example", "ignored"),
+        ] {
+            let report = Report {
+                sort: Sort::Report,
+                message_id: Some(format!("{delivery}@mx.example")),
+                came_to: marks.return_address(delivery).into_iter().collect(),
+                recipients: vec![Recipient {
+                    last: Some(to.to_owned()),
+                    action: Some(Action::Failed),
+                    status: parse_enhanced("5.1.1"),
+                    diagnostic: Some("550 5.1.1 no Ada Byron, ada@fabrikam.example, here".to_owned()),
+                    remote: Some("mx.Byron.example".to_owned()),
+                    ..Recipient::default()
+                }],
+                ..Report::default()
+            };
+            let incoming = Incoming {
+                source: "test",
+                recipient: None,
+                raw: b"Ada Byron, ada@fabrikam.example",
+                report,
+            };
+            let taken = take_in(&portal.store, at(LATER), &portal.rules, &marks, &incoming).await;
+            assert_eq!(taken.expect("it is taken in").bounce.state, state, "{to}");
+        }
+        check_gone(&texts(&portal).await, "bounced");
+        let suppressed = read(&portal.store, "select address from suppression").await.concat();
+        assert_eq!(suppressed, ["admin@contoso.example"]);
+        portal.audit_is_clean(LATER, "bounced").await;
+    });
+}
+
+/// R-ERASE: a tombstone is listed where it stood when it was erased, whatever its expiry was.
+#[test]
+fn a_tombstone_is_listed_where_it_stood() {
+    both(async |portal| {
+        portal.partners(CREATED, [partner("contoso")]).await;
+        portal.import(CREATED, [lead("L1").created(CREATED)]).await;
+        portal.erase(LATER, "L1").await;
+        for (stage, search, n) in [
+            (Stage::Received, None, 1),
+            (Stage::Expired, None, 0),
+            (Stage::Received, Some("L1"), 1),
+            (Stage::Received, Some("Byron"), 0),
+        ] {
+            let filter = leads::Filter {
+                stages: vec![stage],
+                search: search.map(str::to_owned),
+                ..leads::Filter::default()
+            };
+            let page = leads::page(&portal.store, at("2026-05-01T00:00:00Z"), &filter, None, 10).await;
+            assert_eq!(page.expect("a page").value.len(), n, "{stage} {search:?}");
+        }
     });
 }
