@@ -157,7 +157,7 @@ async fn bring(portal: &mut Portal, state: &str) -> &'static str {
             }
             LATER
         }
-        "declined" | "decline mailed" | "decline refused" | "decline claimed" => {
+        "declined" | "decline mailed" | "decline refused" | "decline claimed" | "decline retried" => {
             portal.partners(CREATED, ready()).await;
             portal.import(CREATED, [told("L1"), told("L2")]).await;
             portal.work(CREATED).await;
@@ -167,6 +167,11 @@ async fn bring(portal: &mut Portal, state: &str) -> &'static str {
             match state {
                 "decline mailed" => drop(portal.send(LATER).await),
                 "decline claimed" => drop(portal.claim(LATER).await),
+                "decline retried" => {
+                    for letter in portal.claim(LATER).await {
+                        portal.record(LATER, &letter, refused(450, "4.2.0 Ada Byron may come later")).await;
+                    }
+                }
                 "decline refused" => {
                     for letter in portal.claim(LATER).await {
                         portal
@@ -212,7 +217,7 @@ async fn bring(portal: &mut Portal, state: &str) -> &'static str {
     }
 }
 
-const STATES: [&str; 19] = [
+const STATES: [&str; 20] = [
     "held",
     "parked",
     "waiting",
@@ -227,6 +232,7 @@ const STATES: [&str; 19] = [
     "decline mailed",
     "decline refused",
     "decline claimed",
+    "decline retried",
     "expired",
     "expiry mailed",
     "expiry unwritten",
@@ -264,6 +270,12 @@ fn a_lead_in_any_state_is_erased_whole() {
                 );
             }
             check_gone(&texts(&portal).await, state);
+            for waiting in [
+                "select subject from notice where lead_id is not null and state in ('pending', 'parked')",
+                "select kind from delivery where lead_id is not null and state in ('queued', 'in_doubt')",
+            ] {
+                assert_eq!(read(&portal.store, waiting).await.concat(), Vec::<String>::new(), "{state}");
+            }
             portal.audit_is_clean(now, state).await;
             for item in portal.items("contoso").await.into_values() {
                 assert_eq!((item.state.as_str(), item.title.as_str()), ("withdrawn", "Erased lead"), "{state}");
