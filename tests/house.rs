@@ -134,6 +134,7 @@ const DEMANDED_RULES: &[&str] = &[
     "R-TABS",
     "R-FILTER",
     "R-EXPORT",
+    "R-ERASE",
 ];
 
 #[test]

@@ -231,6 +231,12 @@ pub async fn answer(
 /// Refuses an answer that the lead's stage forbids, with the state that it has (`R-STAGES`).
 fn refuse(now: Timestamp, lead: &Lead, action: &Action) -> Result<(), Error> {
     let (from, _, done, _) = action.wanted();
+    if let Some(erased_at) = lead.erased_at {
+        return Err(Error::Refused(format!(
+            "lead {} was erased at {erased_at}; nothing can be said of it any more",
+            lead.id
+        )));
+    }
     if lead.kind == Kind::Informational {
         return Err(Error::Refused(format!(
             "lead {} is informational: nobody has to answer it, so it has no stages",

@@ -211,6 +211,7 @@ fn in_words(class: &str) -> &str {
         "waiting.parked" | "waiting.held" => "for its partner to have an address (unroutable)",
         "excused.quiet" => "came in as history, or with --no-notify",
         "excused.answered" => "answered before it was mailed",
+        "excused.erased" => "erased before it was mailed",
         "excused.expired" => "expired before it was mailed",
         "excused.nothing_left" => "needed no telling any more when its mail was written",
         "excused.silenced" => "all of its addresses have opted out or are silenced",

@@ -16,6 +16,8 @@ use crate::app::bounce_match::{believed, find};
 use crate::app::record::{facts, outcome};
 use crate::app::suppress::{self, Suppress};
 use crate::app::{Error, Rules, about_partner};
+use crate::lead::erase::ERASED;
+use crate::outbox::Kind;
 use crate::outbox::bounce::{Class, Recipient, Report, Sort};
 use crate::outbox::delivery::{Event, Next, next};
 use crate::outbox::mark::Marks;
@@ -206,15 +208,31 @@ async fn judge(tx: &mut Tx, now: Timestamp, marks: &Marks, incoming: &Incoming<'
         .to_owned();
         return Ok(Judged { bounce, effect: None });
     };
+    if found.delivery.is_erased {
+        // What becomes of a mail that told of an erased lead is recorded, and not what was said of it (`R-ERASE`).
+        (bounce.address, bounce.raw) = (None, None);
+        ERASED.clone_into(&mut bounce.said);
+        if found.delivery.kind == Kind::Decline {
+            IGNORED.clone_into(&mut bounce.state);
+            "its lead was erased: it changes nothing".clone_into(&mut bounce.reason);
+            return Ok(Judged { bounce, effect: None });
+        }
+    }
     match believed(&found.delivery, report) {
         Ok((recipient, class)) => {
             MATCHED.clone_into(&mut bounce.state);
             bounce.class = Some(class.as_str().to_owned());
             bounce.address = Some(found.delivery.address.as_str().to_owned());
-            bounce.said = plain(&recipient.said());
+            if !found.delivery.is_erased {
+                bounce.said = plain(&recipient.said());
+            }
             bounce.raw = None;
             let effect = Some((found.delivery, recipient, class));
             Ok(Judged { bounce, effect })
+        }
+        Err(_) if found.delivery.is_erased => {
+            "it is not believed".clone_into(&mut bounce.reason);
+            Ok(Judged { bounce, effect: None })
         }
         Err(why) => {
             bounce.reason = why;
@@ -241,7 +259,11 @@ async fn apply(
     };
     let event = recipient.event(now, first_seen).expect("what has a class is an event");
     let next = next(now, delivery.state, event, &facts(delivery, rules, 0.5)).expect("a delivery takes a bounce in every state");
-    let said = plain(&recipient.said());
+    let said = if delivery.is_erased {
+        ERASED.to_owned()
+    } else {
+        plain(&recipient.said())
+    };
     let what = in_words(class, &said);
     if !next.is_unchanged() {
         let moved = outcome(now, delivery, &next, Some(what.clone()), event);
@@ -249,7 +271,11 @@ async fn apply(
             return Ok(None);
         }
     }
-    let asked = recipient.remote.as_ref().or(report.reporter.as_ref());
+    let asked = recipient
+        .remote
+        .as_ref()
+        .or(report.reporter.as_ref())
+        .filter(|_| !delivery.is_erased);
     let suppressed = if next.suppresses { "; the address is suppressed" } else { "" };
     let attempt = Attempt {
         delivery_id: delivery.id,

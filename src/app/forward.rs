@@ -48,6 +48,9 @@ pub async fn forward(store: &Store, now: Timestamp, id: &LeadId, forward: &Forwa
     lock_partners(&mut tx, &partners).await?;
     // Read again: whoever held the lock may have moved it.
     let lead = find_lead(&mut tx, id).await?.ok_or_else(unknown)?;
+    if let Some(erased_at) = lead.erased_at {
+        return Err(Error::Refused(format!("lead {id} was erased at {erased_at}; it cannot be sent on")));
+    }
     if !lead.is_unanswered_at(now) {
         return Err(Error::Refused(format!(
             "lead {id} is {} since {}; only a lead in New/Received can be sent on",

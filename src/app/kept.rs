@@ -76,6 +76,12 @@ pub async fn mail(store: &Store, now: Timestamp, rules: &Rules, delivery_id: i64
     let delivery = find_delivery(&mut tx, delivery_id)
         .await?
         .ok_or_else(|| mails::unknown(delivery_id))?;
+    if delivery.is_erased {
+        return Err(Error::not_found_try(
+            format!("the mail of delivery {delivery_id} is not kept any more: it told of a lead that was erased"),
+            format!("`posthorn deliveries show {delivery_id}` tells how it went"),
+        ));
+    }
     if rules.keep_sent.is_zero() {
         return Err(Error::not_found_try(
             format!("the mail of delivery {delivery_id} is not kept, as mail.keep_sent is not set"),

@@ -12,6 +12,7 @@ pub mod bounces;
 pub mod claim;
 pub mod database;
 pub mod digests;
+pub mod erase;
 pub mod erratum;
 pub mod explain;
 pub mod favourite;

@@ -9,6 +9,8 @@ use tracing::Instrument;
 
 use crate::app::suppress::{self, Suppress};
 use crate::app::{Error, Rules};
+use crate::lead::erase::ERASED;
+use crate::outbox::Kind;
 use crate::outbox::delivery::{Due, Event, Facts, InDoubt, Next, State, WAITS, next};
 use crate::outbox::reply::{Reply, Stage, Verdict, classify};
 use crate::partner::EmailAddress;
@@ -18,7 +20,7 @@ use crate::store::deliveries::{
 };
 use crate::store::kept::{Packed, keep_mails};
 use crate::store::notices::{reopen_notices, settle_undeliverable};
-use crate::store::suppressions::note_faults;
+use crate::store::suppressions::{forget_addresses, note_faults};
 use crate::store::workers::{end_workers, find_marking};
 use crate::store::{Store, retried};
 use crate::telemetry;
@@ -152,24 +154,37 @@ async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, t
         nexts.insert(one.delivery.id, next);
     }
     let held = record_outcomes(&mut tx, now, owner, &outcomes).await?;
-    let ours: Vec<&Tried> = tried.iter().filter(|one| held.contains(&one.delivery.id)).collect();
+    let ours: Vec<&Tried> = tried.iter().filter(|one| held.all.contains(&one.delivery.id)).collect();
+    // Of a mail that told of a lead that was erased meanwhile neither bytes nor replies are kept (`R-ERASE`).
+    let is_erased = |one: &Tried| held.erased.contains(&one.delivery.id);
     insert_attempts(
         &mut tx,
         &ours
             .iter()
-            .filter_map(|one| attempt(one, nexts[&one.delivery.id].state))
+            .filter_map(|one| attempt(one, nexts[&one.delivery.id].state, is_erased(one)))
             .collect::<Vec<_>>(),
     )
     .await?;
-    let kept: Vec<(i64, Packed)> = ours.iter().filter_map(|one| Some((one.delivery.id, one.mail.clone()?))).collect();
+    let bytes = ours.iter().filter(|one| !is_erased(one));
+    let kept: Vec<(i64, Packed)> = bytes.filter_map(|one| Some((one.delivery.id, one.mail.clone()?))).collect();
     keep_mails(&mut tx, now, &kept).await?;
 
+    let gone: Vec<&EmailAddress> = ours
+        .iter()
+        .filter(|one| is_erased(one))
+        .filter_map(|one| customer_of(one))
+        .collect();
+    if !gone.is_empty() {
+        // The refusal that was noted above.
+        forget_addresses(&mut tx, gone).await?;
+    }
     let dead = ours.iter().filter(|one| nexts[&one.delivery.id].suppresses);
+    let dead = dead.filter(|one| !is_erased(one) || customer_of(one).is_none());
     let suppressions: Vec<Suppress> = dead
         .map(|one| Suppress {
             address: one.delivery.address.clone(),
             reason: "hard bounce".into(),
-            detail: reason(&one.result),
+            detail: if is_erased(one) { ERASED.to_owned() } else { reason(&one.result) },
             actor: None,
         })
         .collect();
@@ -187,6 +202,11 @@ async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, t
         telemetry::delivery_recorded(delivery.id, delivery.kind.as_str(), told(state, &one.result), since_arrival);
     }
     Ok(Recorded { n_recorded: ours.len() })
+}
+
+/// Returns the customer's address, where the mail was to a customer.
+fn customer_of(one: &Tried) -> Option<&EmailAddress> {
+    (one.delivery.kind == Kind::Decline).then_some(&one.delivery.address)
 }
 
 /// Returns how the metrics name what became of a mail.
@@ -267,7 +287,7 @@ fn reason(result: &TryResult) -> String {
 }
 
 /// Returns the attempt that a result was; a mail that was never handed to anybody was none.
-fn attempt(one: &Tried, state: State) -> Option<Attempt> {
+fn attempt(one: &Tried, state: State, is_erased: bool) -> Option<Attempt> {
     let (stage, code) = match &one.result {
         TryResult::Accepted(reply) => (Stage::FinalDot.as_str(), reply.as_ref().map(|reply| reply.code)),
         TryResult::Refused(stage, reply) => (stage.as_str(), Some(reply.code)),
@@ -287,7 +307,7 @@ fn attempt(one: &Tried, state: State) -> Option<Attempt> {
         stage: stage.to_owned(),
         code,
         outcome: state.as_str().to_owned(),
-        detail: reason(&one.result),
+        detail: if is_erased { ERASED.to_owned() } else { reason(&one.result) },
         templates: one.templates.as_deref().map(str::to_owned),
     })
 }
@@ -393,7 +413,11 @@ pub async fn settle_late(
         };
         match delivery.state {
             State::InDoubt => {
-                let why = format!("accepted late: {reply}");
+                let why = if delivery.is_erased {
+                    ERASED.to_owned()
+                } else {
+                    format!("accepted late: {reply}")
+                };
                 moves.extend(moved(now, &delivery, Event::Accepted, rules, &why));
                 attempts.push(Attempt {
                     delivery_id: *id,

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 
 use chrono::DateTime;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::app::Error;
 use crate::app::page::{Cursor, LIMIT_MAX, Page, key_or};
 use crate::fields::ID_CHARS_MAX;
 use crate::lead::show::hide_contact;
-use crate::lead::{LeadId, Record};
+use crate::lead::{Lead, LeadId, Record};
 use crate::partner::PartnerId;
-use crate::store::leads::find_lead;
-use crate::store::rejected::{Rejected, find_open_of_leads, find_rejected, list_open, resolve_rejected};
+use crate::store::leads::{find_erased_among, find_lead};
+use crate::store::rejected::{
+    NewRejected, Rejected, erase_rejected, find_open_of_leads, find_rejected, list_of_leads, list_open, resolve_rejected,
+};
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
 
@@ -199,6 +201,42 @@ pub(super) async fn settle_corrected<'a>(tx: &mut Tx, accepted: impl Iterator<It
         resolve_rejected(tx, &settled, TAKEN_IN).await?;
     }
     Ok(())
+}
+
+/// Takes out of records that are to be kept what they say of leads that were erased (`R-ERASE`). Whoever brought them is told what is wrong with them
+/// all the same.
+pub(super) async fn keep_no_erased(tx: &mut Tx, records: &mut [NewRejected]) -> Result<(), crate::store::Error> {
+    let erased = find_erased_among(tx, records.iter().filter_map(|record| record.lead_id.as_ref())).await?;
+    for record in records {
+        if let Some(id) = record.lead_id.as_ref().filter(|id| erased.contains(*id)) {
+            record.record = erased_text(&record.record, id);
+            record.faults = vec![erased_fault(id)];
+        }
+    }
+    Ok(())
+}
+
+/// Erases what the rejected records of these leads say; that they came stays on the list.
+pub(super) async fn erase_of(tx: &mut Tx, leads: &[Lead]) -> Result<(), crate::store::Error> {
+    let mut records = list_of_leads(tx, leads.iter().map(|lead| &lead.id)).await?;
+    for rejected in &mut records {
+        // Each was found by the lead that it names.
+        let Some(id) = lead_of(&rejected.record) else { continue };
+        rejected.record = erased_text(&rejected.record, &id);
+        rejected.faults = vec![erased_fault(&id)];
+    }
+    erase_rejected(tx, &records).await
+}
+
+/// Returns what is left of a record: which lead it names, and whose it says that it is.
+fn erased_text(text: &str, id: &LeadId) -> String {
+    let record: Value = serde_json::from_str(text).unwrap_or_default();
+    let partner = record.get("organizationId").and_then(Value::as_str);
+    json!({ "id": id, "organizationId": partner }).to_string()
+}
+
+fn erased_fault(id: &LeadId) -> String {
+    format!("what it said is not kept, as lead {id} was erased")
 }
 
 fn is_corrected_by(rejected: &Rejected, record: Option<&Record>) -> bool {

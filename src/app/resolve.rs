@@ -191,7 +191,7 @@ fn plan_one(now: Timestamp, rules: &Rules, notice: Notice, subjects: &Subjects) 
             let leads = subjects.gathered.get(&plan.notice.id).map_or(&[][..], Vec::as_slice);
             plan_gathered(now, rules, subjects, leads, &mut plan);
         }
-        Kind::Expiry => plan_expiry(rules, subjects, &mut plan),
+        Kind::Expiry => plan_expiry(now, rules, subjects, &mut plan),
         Kind::Decline => plan_decline(rules, subjects, &mut plan),
     }
     plan
@@ -243,12 +243,12 @@ fn plan_forward(now: Timestamp, subjects: &Subjects, plan: &mut Plan) {
 }
 
 /// Tells whether a mail that is written now is to name a lead. A reminder names none whose expiry was moved away after it was marked (`R-SYNC`): it is
-/// marked and reminded of when that one is near.
+/// marked and reminded of when that one is near. None names a lead that was erased (`R-ERASE`).
 pub(super) fn needs_telling(kind: Kind, lead: &Lead, now: Timestamp) -> bool {
     match kind {
         Kind::Lead | Kind::Digest => lead.is_unanswered_at(now),
         Kind::Reminder => lead.is_unanswered_at(now) && lead.is_expiring_at(now),
-        Kind::Expiry | Kind::Decline => true,
+        Kind::Expiry | Kind::Decline => !lead.is_erased(),
     }
 }
 
@@ -258,7 +258,7 @@ pub fn nothing_left(kind: Kind) -> &'static str {
         Kind::Lead => "the lead needs no answer any more",
         Kind::Digest => NOTHING_LEFT,
         Kind::Reminder => "none of its leads is still unanswered and about to expire",
-        Kind::Expiry | Kind::Decline => "its lead is not here any more",
+        Kind::Expiry | Kind::Decline => "its lead was erased",
     }
 }
 
@@ -312,14 +312,19 @@ fn plan_gathered(now: Timestamp, rules: &Rules, subjects: &Subjects, leads: &[Le
     plan.fate = fates.swap_remove(told.or(silenced).unwrap_or(0));
 }
 
-fn plan_expiry(rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
+fn plan_expiry(now: Timestamp, rules: &Rules, subjects: &Subjects, plan: &mut Plan) {
     let leads: Vec<LeadId> = subjects
         .gathered
         .get(&plan.notice.id)
         .into_iter()
         .flatten()
+        .filter(|lead| needs_telling(Kind::Expiry, lead, now))
         .map(|lead| lead.id.clone())
         .collect();
+    if leads.is_empty() {
+        plan.fate = Fate::NothingLeft(nothing_left(Kind::Expiry).to_owned());
+        return;
+    }
     if plan.notice.partner_id != lead_desk() {
         let recipients = resolve_again(subjects, &plan.notice, None, rules);
         if !recipients.is_unroutable() {

@@ -94,6 +94,7 @@ fn letter(rules: &Rules, kind: Kind, lead: Lead, known: &Known) -> Letter {
         created_at: at,
         finished_at: None,
         forwarded_by: None,
+        is_erased: false,
     };
     let name = known.partner(&lead.partner_id).and_then(|partner| partner.name.clone());
     let name = name.unwrap_or_else(|| lead.partner_id.as_str().to_owned());

@@ -51,7 +51,10 @@ pub(super) async fn write_updates<'a>(
         }
         outcomes.insert(&record.id, Outcome::Updated);
         let was = lead.stage;
-        history.push(update_content(now, &mut lead, record, rules));
+        history.push(match lead.is_erased() {
+            true => pass_over_content(now, &mut lead, record),
+            false => update_content(now, &mut lead, record, rules),
+        });
         history.extend(sync(now, &mut lead, record, rules));
         if was == Stage::Received && lead.stage != Stage::Received {
             closed.push((lead, was));
@@ -110,6 +113,13 @@ fn update_content(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rule
     )
 }
 
+/// Notes that newer content of an erased lead came; none of it is kept (`R-ERASE`).
+fn pass_over_content(now: Timestamp, lead: &mut Lead, record: &Record) -> Entry {
+    lead.version = record.version;
+    let event = "a newer record came; the lead was erased, so nothing of it is kept";
+    about_lead(now, lead, "R-ERASE", event, json!({}))
+}
+
 /// Applies what the portal decided about a lead elsewhere: a stage that ours can reach, a moved expiry.
 fn sync(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rules) -> Vec<Entry> {
     let mut history = Vec::new();
@@ -143,6 +153,7 @@ fn sync(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rules) -> Vec<
     }
     if let (Stage::Received, Some(from), Some(to)) = (ours, lead.expires_at, record.expires_at)
         && from != to
+        && !lead.is_erased()
     {
         lead.expires_at = Some(to);
         // A lead that was to be marked is marked at once where the new instant has passed; only one that arrived late never is.

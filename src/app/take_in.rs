@@ -150,7 +150,9 @@ async fn take_in_once(store: &Store, now: Timestamp, rules: &Rules, round: &[Inc
     // What changes nothing corrects nothing: the same file again is to leave the list as it is.
     let accepted = accepted.filter(|record| matches!(outcomes.get(&record.id), Some(Outcome::New | Outcome::Updated)));
     rejected::settle_corrected(&mut tx, accepted).await?;
-    insert_rejected(&mut tx, now, &rejected_rows(round, &taken)).await?;
+    let mut kept = rejected_rows(round, &taken);
+    rejected::keep_no_erased(&mut tx, &mut kept).await?;
+    insert_rejected(&mut tx, now, &kept).await?;
     tx.commit().await?;
     let count = |is: fn(&Outcome) -> bool| taken.iter().filter(|one| is(&one.outcome)).count() as u64;
     telemetry::records_taken_in(&[

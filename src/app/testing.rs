@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::app::answer::{Action, Terms, answer};
+use crate::app::audit::audit;
 use crate::app::claim::{Letter, claim};
+use crate::app::erase::{Wish, erase};
 use crate::app::fire::{Run, fire, run};
 use crate::app::partners::put;
 use crate::app::record::{Tried, TryResult, record, recover};
@@ -210,6 +212,19 @@ impl Portal {
 
     pub(crate) async fn answer(&self, now: &str, id: &str, action: Action) -> Result<Lead, Error> {
         answer(&self.store, at(now), &self.rules, &LeadId::new(id), &action, &IfMatch::Unsaid, None).await
+    }
+
+    /// Erases a lead on request.
+    pub(crate) async fn erase(&self, now: &str, id: &str) -> Lead {
+        erase(&self.store, at(now), &self.rules, &LeadId::new(id), Wish::default())
+            .await
+            .expect("it can be erased")
+    }
+
+    /// Closes the books, and says what fits nowhere: nothing.
+    pub(crate) async fn audit_is_clean(&self, now: &str, why: &str) {
+        let audit = audit(&self.store, at(now), at(now)).await.expect("the books are closed");
+        assert_eq!(audit.n_orphans, 0, "{why}: {:#?}", audit.orphans);
     }
 
     pub(crate) async fn accept(&self, now: &str, id: &str) {

@@ -81,6 +81,7 @@ pub enum Command {
     /// Lists and shows leads, and takes a partner's answer to one
     #[command(subcommand)]
     Leads(leads::Leads),
+    Erase(leads::Erase),
     /// Deals with records that could not be taken in
     #[command(subcommand)]
     Rejected(leads::Rejected),
@@ -279,6 +280,7 @@ mod tests {
             "posthorn migrate --rehearsal",
             "posthorn --config x.toml config check",
             "posthorn config show",
+            "posthorn erase L1 L2 --by W --reason R --yes",
         ] {
             assert!(parse(words(line)).is_ok(), "{line}: {:?}", parse(words(line)));
         }

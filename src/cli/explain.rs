@@ -85,7 +85,7 @@ fn tell_lead(page: &mut Page, lead: &LeadStory, now: Timestamp) {
     page.field("came in", at(lead.received_date_time));
     if let Some(expires) = lead.expires_date_time {
         let note = if lead.expiring { " (soon)" } else { "" };
-        let is_unanswered = lead.stage == "New/Received";
+        let is_unanswered = lead.stage == "New/Received" && lead.erased_date_time.is_none();
         let word = match lead.stage.as_str() {
             "Closed/Expired" => "expired",
             _ if is_unanswered && expires > now => "expires",
@@ -93,6 +93,9 @@ fn tell_lead(page: &mut Page, lead: &LeadStory, now: Timestamp) {
             _ => "due",
         };
         page.field(word, format_args!("{}{note}", at(expires)));
+    }
+    if let Some(erased) = lead.erased_date_time {
+        page.field("erased", at(erased));
     }
     if let (Some(day), Some(number)) = (&lead.day, lead.day_number) {
         page.field(

@@ -225,7 +225,8 @@ fn page(now: Timestamp, lead: &Lead, shown: &Value) -> String {
     page.row("Taken in", Some(lead.received_at.to_string()));
     page.row("Told", Some(told(lead)));
     page.gap();
-    match lead.is_contact_hidden_at(now) {
+    page.row("Erased", lead.erased_at.map(|at| at.to_string()));
+    match lead.is_contact_hidden_at(now) && !lead.is_erased() {
         true => page.row("Contact", Some("hidden, since the lead has expired".to_owned())),
         false => people(shown, "/customerProfile/team").for_each(|person| page.row("Contact", Some(person))),
     }

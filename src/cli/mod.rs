@@ -19,6 +19,7 @@ mod deliveries;
 mod demo;
 mod digests;
 mod doctor;
+mod erase;
 mod explain;
 mod export;
 mod import;
@@ -134,6 +135,7 @@ fn dispatch(command: Command, ctx: &Context) -> LocalBoxFuture<'_, Result<Exit, 
         Command::Leads(Leads::Unfavourite(args)) => begin(args, ctx, leads::unfavourite),
         Command::Leads(Leads::Export(args)) => begin(*args, ctx, export::export),
         Command::Leads(Leads::History(args)) => begin(args, ctx, leads::history),
+        Command::Erase(args) => begin(args, ctx, erase::erase),
         Command::Rejected(Rejected::List(args)) => begin(args, ctx, rejected::list),
         Command::Rejected(Rejected::Show(args)) => begin(args, ctx, rejected::show),
         Command::Rejected(Rejected::Retry(args)) => begin(args, ctx, rejected::retry),

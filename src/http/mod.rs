@@ -16,6 +16,7 @@ mod answers;
 mod bounces;
 mod deliveries;
 mod digests;
+mod erase;
 mod explain;
 mod exports;
 mod health;
@@ -150,6 +151,7 @@ fn resources() -> OpenApiRouter<Site> {
     let bounded = OpenApiRouter::new()
         .merge(leads::routes())
         .merge(answers::routes())
+        .merge(erase::routes())
         .merge(partners::routes())
         .merge(actions::routes())
         .merge(digests::routes())

@@ -270,6 +270,8 @@ struct LeadFacts {
     received_date_time: Timestamp,
     /// Whether the customer's contact data is hidden, since it has expired.
     contact_hidden: bool,
+    /// When its personal data was erased.
+    erased_date_time: Option<Timestamp>,
     /// What the partner answered.
     #[schema(value_type = Option<BTreeMap<String, serde_json::Value>>)]
     answer: (),

@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here reads a clock, a file or a database; the same record and instant give the same answer.
 
 pub mod country;
+pub mod erase;
 pub mod facets;
 pub mod id;
 pub mod kind;

@@ -116,18 +116,28 @@ pub struct DueSteps {
 }
 
 impl Lead {
+    /// Tells whether its personal data was erased (`R-ERASE`): nothing moves it any more.
+    pub fn is_erased(&self) -> bool {
+        self.erased_at.is_some()
+    }
+
+    /// Tells whether nobody has answered it and time still moves it, as far as that is written.
+    fn is_open(&self) -> bool {
+        self.stage == Stage::Received && !self.is_erased()
+    }
+
     /// Returns the stage at `now`: an unanswered lead whose expiry has come is expired, whether or not that is written.
     pub fn stage_at(&self, now: Timestamp) -> Stage {
-        match (self.stage, self.expires_at) {
-            (Stage::Received, Some(expires_at)) if now >= expires_at => Stage::Expired,
-            (stage, _) => stage,
+        match self.expires_at {
+            Some(expires_at) if self.is_open() && now >= expires_at => Stage::Expired,
+            _ => self.stage,
         }
     }
 
     /// Returns since when the lead has stood in [`Lead::stage_at`].
     pub fn stage_since_at(&self, now: Timestamp) -> Timestamp {
         match self.expires_at {
-            Some(expires_at) if self.stage == Stage::Received && now >= expires_at => expires_at,
+            Some(expires_at) if self.is_open() && now >= expires_at => expires_at,
             _ => self.stage_since,
         }
     }
@@ -140,14 +150,14 @@ impl Lead {
 
     /// Tells whether somebody still has to answer the lead at `now`.
     pub fn is_unanswered_at(&self, now: Timestamp) -> bool {
-        self.kind == Kind::Contact && self.stage_at(now) == Stage::Received
+        self.kind == Kind::Contact && self.is_open() && self.stage_at(now) == Stage::Received
     }
 
     /// Returns the urgency at `now`. An answer before the end of the 72 hours freezes it (`R-URGENT`): whoever writes the answer writes
     /// [`Lead::cool_until`] with it, and nothing that becomes of the deal later changes it.
     pub fn urgency_at(&self, now: Timestamp) -> Option<Urgency> {
         let cool_at = self.cool_at?;
-        let has_cooled = self.stage == Stage::Received && self.expires_at.map_or(now, |expires_at| now.min(expires_at)) >= cool_at;
+        let has_cooled = self.is_open() && self.expires_at.map_or(now, |expires_at| now.min(expires_at)) >= cool_at;
         Some(if self.is_cooled || has_cooled {
             Urgency::Cooled
         } else {
@@ -162,12 +172,12 @@ impl Lead {
 
     /// Tells whether the lead is marked as expiring at `now` (`R-REMIND`).
     pub fn is_expiring_at(&self, now: Timestamp) -> bool {
-        self.stage_at(now) == Stage::Received && (self.is_expiring || self.remind_at.is_some_and(|at| now >= at))
+        self.is_open() && self.stage_at(now) == Stage::Received && (self.is_expiring || self.remind_at.is_some_and(|at| now >= at))
     }
 
     /// Tells whether an informational lead is archived at `now` (`R-STAGES`).
     pub fn is_archived_at(&self, now: Timestamp) -> bool {
-        self.is_archived || self.archive_at.is_some_and(|at| now >= at)
+        self.is_archived || !self.is_erased() && self.archive_at.is_some_and(|at| now >= at)
     }
 
     /// Tells whether the customer's contact data is hidden at `now` (`R-EXPIRY`).
@@ -177,21 +187,21 @@ impl Lead {
 
     /// Returns what has become true by `now` and is not written down.
     pub fn due_steps(&self, now: Timestamp) -> DueSteps {
-        let unanswered = self.stage == Stage::Received;
+        let unanswered = self.is_open();
         let reached = |at: Option<Timestamp>| at.is_some_and(|at| now >= at);
         let expire = unanswered && reached(self.expires_at);
         DueSteps {
             cool: unanswered && !self.is_cooled && reached(self.cool_at) && self.cool_at <= self.expires_at.or(self.cool_at),
             mark_expiring: unanswered && !expire && !self.is_expiring && reached(self.remind_at),
             expire,
-            archive: !self.is_archived && reached(self.archive_at),
+            archive: !self.is_archived && !self.is_erased() && reached(self.archive_at),
         }
     }
 
     /// Returns the next instant at which time alone moves this lead; `None` where it never will.
     pub fn next_due_at(&self) -> Option<Timestamp> {
-        let mut next = self.archive_at.filter(|_| !self.is_archived);
-        if self.stage == Stage::Received {
+        let mut next = self.archive_at.filter(|_| !self.is_archived && !self.is_erased());
+        if self.is_open() {
             let cool = self.cool_at.filter(|_| !self.is_cooled);
             let remind = self.remind_at.filter(|_| !self.is_expiring);
             next = [next, cool, remind, self.expires_at].into_iter().flatten().min();

@@ -78,6 +78,7 @@ impl Lead {
             "favourite": self.is_favourite,
             "receivedDateTime": self.received_at,
             "contactHidden": self.is_contact_hidden_at(now),
+            "erasedDateTime": self.erased_at,
         });
         let said: Map<String, Value> = answer.clone().into_iter().filter(|(_, value)| !value.is_null()).collect();
         if stage != Stage::Received && !said.is_empty() {

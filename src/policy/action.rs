@@ -14,7 +14,7 @@ pub enum State {
     Open,
     /// It was done.
     Done,
-    /// It was not done in time.
+    /// It was not done in time, or its lead was erased.
     Withdrawn,
 }
 
@@ -78,6 +78,8 @@ struct Phrases {
     expiring: &'static str,
     answered: &'static str,
     expired: &'static str,
+    erased: &'static str,
+    erased_text: &'static str,
     unreachable: &'static str,
     unreachable_text: &'static str,
     opted_out: &'static str,
@@ -92,6 +94,8 @@ const ENGLISH: Phrases = Phrases {
     expiring: "This lead expires soon.",
     answered: "This lead has been answered.",
     expired: "This lead expired before anybody answered it.",
+    erased: "Erased lead",
+    erased_text: "The personal data of this lead has been erased.",
     unreachable: "Mail to {} cannot be delivered",
     unreachable_text: "Lead notifications to this address are stopped. Please enter another address, or have this one repaired.",
     opted_out: "{} has unsubscribed from lead mails",
@@ -106,6 +110,8 @@ const GERMAN: Phrases = Phrases {
     expiring: "Dieser Lead läuft bald ab.",
     answered: "Dieser Lead ist beantwortet.",
     expired: "Dieser Lead ist abgelaufen, bevor ihn jemand beantwortet hat.",
+    erased: "Gelöschter Lead",
+    erased_text: "Die personenbezogenen Daten dieses Leads sind gelöscht.",
     unreachable: "E-Mails an {} sind nicht zustellbar",
     unreachable_text: "Diese Adresse erhält keine Lead-Benachrichtigungen mehr. Bitte hinterlegen Sie eine andere oder lassen Sie sie reparieren.",
     opted_out: "{} hat die Lead-E-Mails abbestellt",
@@ -128,6 +134,18 @@ fn phrases(languages: &[&str]) -> &'static Phrases {
 pub fn lead_item(lead: &Lead, now: Timestamp, languages: &[&str], lead_url: &str) -> Content {
     let say = phrases(languages);
     let urgency = lead.urgency_at(now);
+    if lead.is_erased() {
+        return Content {
+            title: say.erased.to_owned(),
+            text: say.erased_text.to_owned(),
+            link: deep_link(lead_url, lead.id.as_str()),
+            due_at: lead.expires_at,
+            category: Category::Recommended,
+            urgency,
+            is_expiring: false,
+            state: State::Withdrawn,
+        };
+    }
     let is_expiring = lead.is_expiring_at(now);
     let (state, mut text) = match lead.stage_at(now) {
         Stage::Received => {

@@ -44,6 +44,8 @@ pub struct Policy {
     pub remind_by_mail: bool,
     /// Calendar months after which an informational lead is archived (`R-STAGES`).
     pub archive_after_months: u32,
+    /// How long after it was closed a lead's personal data is erased (`R-ERASE`); `None` = never by itself.
+    pub erase_after: Option<Duration>,
     /// The language where neither contact nor partner names one (`R-LOCALE`); `mail.locale`.
     pub locale: String,
     /// What the programmes set otherwise, by their names; from the tables `programmes`.
@@ -79,6 +81,7 @@ impl Default for Policy {
             remind_before: Duration::from_secs(72 * HOUR),
             remind_by_mail: false,
             archive_after_months: 6,
+            erase_after: None,
             locale: "en".into(),
             programmes: BTreeMap::new(),
         }

@@ -14,7 +14,7 @@ use crate::settings::keys::{Table, Visitor};
 use crate::settings::programmes::{Branding, PROGRAMMES_MAX, Programme, is_programme_name};
 use crate::settings::values::{
     has_id, is_domain, is_language, is_nats_address, is_nats_name, is_nats_subject, is_one_of_each, is_return_address, is_selector,
-    is_web_address,
+    is_web_address, is_within,
 };
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -311,6 +311,9 @@ impl Table for Policy {
         v.bounded("remind_before", &mut self.remind_before, Duration::ZERO..=365 * DAY);
         v.key("remind_by_mail", &mut self.remind_by_mail);
         v.bounded("archive_after_months", &mut self.archive_after_months, 1..=1200);
+        v.checked("erase_after", &mut self.erase_after, |span| {
+            is_within(*span, &(HOUR..=36_500 * DAY))
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
-pub(super) const ALL: &[&Sql] = &[&INSERT, &OF_DELIVERIES];
+pub(super) const ALL: &[&Sql] = &[&INSERT, &OF_DELIVERIES, &ERASE];
 
 /// One attempt of a delivery.
 #[derive(Clone, Debug)]
@@ -88,4 +88,15 @@ pub async fn list_attempts(tx: &mut Tx, deliveries: &[i64]) -> Result<Vec<Attemp
             templates: row.templates,
         })
         .collect())
+}
+
+// A bounce names the host that reported, which may be the customer's own.
+const ERASE: Sql = sql!("attempts.erase":
+    "update attempt set detail = '(erased)', relay = case when stage = 'bounce' then 'a bounce' else relay end
+where delivery_id in (select r.id from " (id bigint) ")");
+
+/// Takes what the other side said out of the attempts of deliveries (`R-ERASE`).
+pub async fn erase_attempts(tx: &mut Tx, deliveries: &[i64]) -> Result<(), Error> {
+    tx.execute(&ERASE, args![super::number_rows(deliveries)]).await?;
+    Ok(())
 }

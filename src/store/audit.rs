@@ -168,23 +168,24 @@ macro_rules! leads {
     when told.reached = 61 then 'mailed.single'
     when told.reached = 60 then 'mailed.digest'
     when lead.channel is null and lead.is_quiet then 'excused.quiet'
-    when lead.channel is null and lead.stage = 'received' then 'orphan.undecided'
+    when lead.channel is null and ", open!(), " then 'orphan.undecided'
     when lead.channel is null then ", left!(), "
-    when lead.channel = 'held' and lead.stage = 'received' then 'waiting.held'
+    when lead.channel = 'held' and ", open!(), " then 'waiting.held'
     when lead.channel = 'held' then ", left!(), "
-    when lead.channel = 'digest' and lead.digest_id is null and lead.stage = 'received' then 'orphan.in_no_digest'
+    when lead.channel = 'digest' and lead.digest_id is null and ", open!(), " then 'orphan.in_no_digest'
     when lead.channel = 'digest' and lead.digest_id is null then ", left!(), "
     when lead.channel = 'digest' and digest.id is null then 'orphan.no_digest'
-    when digest.state = 'collecting' and lead.stage = 'received' then 'waiting.digest'
+    when digest.state = 'collecting' and ", open!(), " then 'waiting.digest'
     when digest.state = 'collecting' then ", left!(), "
-    when digest.n_leads = 0 and notice.id is null and (lead.stage <> 'received' or lead.expires_at <= digest.closed_at) then ", left!(), "
+    when digest.n_leads = 0 and notice.id is null and (lead.stage <> 'received' or lead.expires_at <= digest.closed_at
+      or lead.erased_at <= digest.closed_at) then ", left!(), "
     when notice.id is null then 'orphan.no_notice'
     when notice.state = 'pending' then 'waiting.due'
     when notice.state = 'parked' then 'waiting.parked'
     when told.reached = 52 then 'waiting.sending'
     when told.reached = 51 then 'waiting.queued'
     when told.reached = 50 then 'waiting.in_doubt'
-    when notice.state = 'cancelled' and lead.stage = 'received' then 'excused.by_ops'
+    when notice.state = 'cancelled' and ", open!(), " then 'excused.by_ops'
     when notice.state = 'cancelled' then ", left!(), "
     when told.reached = 23 then 'excused.dry'
     when told.reached = 22 then 'excused.by_ops'
@@ -194,7 +195,8 @@ macro_rules! leads {
     when notice.reason like '%disableNotifications%' or notice.reason like '%has unsubscribed%' then 'excused.silenced'
     when notice.reason is not null then ", left!(), "
     when notice.kind = 'lead' then 'orphan.no_delivery'
-    when (lead.stage <> 'received' and lead.stage_since <= notice.finished_at) or lead.expires_at <= notice.finished_at then ", left!(), "
+    when (lead.stage <> 'received' and lead.stage_since <= notice.finished_at) or lead.expires_at <= notice.finished_at
+      or lead.erased_at <= notice.finished_at then ", left!(), "
     when lead.stage in ('won', 'lost') and ", $answer, "->>'acceptedDateTime' <= ", $finished, " then ", left!(), "
     when exists (select 1 from history where history.lead_id = lead.id and history.event like 'is named in no mail%') then 'excused.silenced'
     else 'orphan.left_out' end as class
@@ -216,10 +218,16 @@ macro_rules! reached {
       when 'suppressed' then 12 else 11 end"
     };
 }
+/// Whether a lead is still to be answered, as far as that is written.
+macro_rules! open {
+    () => {
+        "lead.stage = 'received' and lead.erased_at is null"
+    };
+}
 /// Why a lead needs no telling any more.
 macro_rules! left {
     () => {
-        "case lead.stage when 'received' then 'excused.nothing_left' when 'expired' then 'excused.expired' else 'excused.answered' end"
+        "case lead.stage when 'received' then case when lead.erased_at is null then 'excused.nothing_left' else 'excused.erased' end when 'expired' then 'excused.expired' else 'excused.answered' end"
     };
 }
 
@@ -287,18 +295,28 @@ book!(COUNT_DIGESTS = "audit.count_digests", LIST_DIGESTS = "audit.list_digests"
 // A lead that expired and whose expiry is not written down yet is the clock's business.
 macro_rules! items {
     () => {
-        "with sorted as (
+        concat!(
+            "with sorted as (
   select lead.id, lead.partner_id, case
-    when lead.stage = 'received' and lead.expires_at <= $1 then null
-    when lead.stage = 'received' and item.seq is null then 'orphan.no_item'
-    when lead.stage = 'received' and item.state <> 'open' then 'orphan.item_settled'
-    when lead.stage = 'received' then 'open'
+    when ",
+            open!(),
+            " and lead.expires_at <= $1 then null
+    when ",
+            open!(),
+            " and item.seq is null then 'orphan.no_item'
+    when ",
+            open!(),
+            " and item.state <> 'open' then 'orphan.item_settled'
+    when ",
+            open!(),
+            " then 'open'
     when item.state = 'open' then 'orphan.item_open'
     else item.state end as class
   from lead
   left join item on item.subject = 'lead ' || lead.id
   where lead.kind = 'contact'
 )"
+        )
     };
 }
 book!(COUNT_ITEMS = "audit.count_items", LIST_ITEMS = "audit.list_items", "$2": items!(), items!());

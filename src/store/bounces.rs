@@ -1,6 +1,8 @@
 //! What came to where bounces go. What was matched stays as the record of what it did; the rest is kept whole, cut in length, number and age.
 
-use crate::store::engine::{Sql, Tx, args, row, sql};
+use serde::Serialize;
+
+use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
@@ -14,6 +16,7 @@ pub(super) const ALL: &[&Sql] = &[
     &FORGET,
     &FORGET_OLDEST,
     &CANDIDATES,
+    &ERASE,
 ];
 
 /// What came to where bounces go.
@@ -149,4 +152,26 @@ const CANDIDATES: Sql = sql!("bounces.candidates": "select id from delivery wher
 pub async fn list_candidates(tx: &mut Tx, address: &str, limit: i64) -> Result<Vec<i64>, Error> {
     let found: Vec<IdRow> = tx.fetch_all(&CANDIDATES, args![address, limit]).await?;
     Ok(found.into_iter().map(|row| row.id).collect())
+}
+
+#[derive(Serialize)]
+struct EraseRow {
+    delivery_id: i64,
+    is_customers: bool,
+}
+
+// What followed is posthorn's word; why something is not believed names addresses.
+const ERASE: Sql = sql!("bounces.erase":
+    "update bounce set said = '(erased)', raw = null, reason = case when bounce.state = 'matched' then bounce.reason else '(erased)' end,
+  address = case when r.is_customers then null else bounce.address end
+from " (delivery_id bigint, is_customers boolean) " where bounce.delivery_id = r.delivery_id");
+
+/// Takes what was said out of the bounces of deliveries, and of whom it was, where that is a customer (`R-ERASE`).
+pub async fn erase_bounces(tx: &mut Tx, deliveries: &[(i64, bool)]) -> Result<(), Error> {
+    let erased: Vec<EraseRow> = deliveries
+        .iter()
+        .map(|&(delivery_id, is_customers)| EraseRow { delivery_id, is_customers })
+        .collect();
+    tx.execute(&ERASE, args![rows(&erased)]).await?;
+    Ok(())
 }

@@ -28,6 +28,7 @@ pub(super) const ALL: &[&Sql] = &[
     &DOUBTFUL,
     &MOVE,
     &CANCEL,
+    &CANCEL_DECLINES,
     &SUPPRESS,
     &NEXT_DUE,
     &NEXT_DOUBT,
@@ -40,6 +41,10 @@ pub(super) const ALL: &[&Sql] = &[
     &OLDEST_DUE,
     &BACKLOG,
     &OF_IDS,
+    &OF_LEADS,
+    &ERASE,
+    &ERASE_RECIPIENTS,
+    &AMONG_ADDRESSES,
 ];
 
 /// A delivery as stored.
@@ -87,6 +92,8 @@ pub struct Delivery {
     pub finished_at: Option<Timestamp>,
     /// Who sent the lead on to this address; `None` where `R-RECIPIENT` chose it.
     pub forwarded_by: Option<EmailAddress>,
+    /// Told of a lead that was erased since: what comes back of it is not kept (`R-ERASE`).
+    pub is_erased: bool,
 }
 
 /// From here on an instant means "not by itself" (2987).
@@ -145,15 +152,16 @@ struct DeliveryRow {
     created_at: i64,
     finished_at: Option<i64>,
     forwarded_by: Option<String>,
+    is_erased: bool,
 }
 row!(DeliveryRow:
     id, notice_id, kind, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, handed_over_at, is_repeat,
-    is_resent, first_due_at, reason, created_at, finished_at, forwarded_by
+    is_resent, first_due_at, reason, created_at, finished_at, forwarded_by, is_erased
 );
 
 macro_rules! columns {
     () => {
-        "id, notice_id, kind, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, handed_over_at, is_repeat, is_resent, first_due_at, reason, created_at, finished_at, forwarded_by"
+        "id, notice_id, kind, partner_id, lead_id, leads, address, name, language, state, attempt, due_at, owner, handed_over_at, is_repeat, is_resent, first_due_at, reason, created_at, finished_at, forwarded_by, is_erased"
     };
 }
 
@@ -259,16 +267,17 @@ impl NewDelivery {
             created_at: now,
             finished_at: None,
             forwarded_by: self.forwarded_by.clone(),
+            is_erased: false,
         }
     }
 }
 
-// The plus: see `notices.due`. PostgreSQL may run a subquery under `in` once for each row that it compares, and so lock and claim more than the limit; as an array it runs once.
+// A mail that gathers is written anew, without the leads that were erased. The plus: see `notices.due`. PostgreSQL may run a subquery under `in` once for each row that it compares, and so lock and claim more than the limit; as an array it runs once.
 const CLAIM: Sql = Sql {
     name: "deliveries.claim",
-    sqlite: concat!("/* deliveries.claim */ update delivery set state = 'sending', owner = $2
+    sqlite: concat!("/* deliveries.claim */ update delivery set state = 'sending', owner = $2, is_erased = is_erased and lead_id is not null
 where id in (select id from delivery where state = 'queued' and due_at <= $1 order by turn, due_at, id limit +$3) and state = 'queued' returning ", columns!()),
-    postgres: concat!("/* deliveries.claim */ update delivery set state = 'sending', owner = $2
+    postgres: concat!("/* deliveries.claim */ update delivery set state = 'sending', owner = $2, is_erased = is_erased and lead_id is not null
 where id = any (array(select id from delivery where state = 'queued' and due_at <= $1 order by turn, due_at, id limit $3 for update skip locked))
   and state = 'queued' returning ", columns!()),
 };
@@ -334,23 +343,40 @@ struct IdRow {
 }
 row!(IdRow: id);
 
+#[derive(Deserialize)]
+struct HeldRow {
+    id: i64,
+    is_erased: bool,
+}
+row!(HeldRow: id, is_erased);
+
+// Of a mail that told of an erased lead it is only recorded how it stands, and why where posthorn itself stopped it: `audit` reads that.
 const RECORD: Sql = sql!("deliveries.record":
     "update delivery
 set state = r.state, attempt = r.attempt, due_at = r.due_at, owner = null, handed_over_at = null, is_repeat = r.is_repeat, is_resent = r.is_resent,
-  first_due_at = r.first_due_at, reason = r.reason,
+  first_due_at = r.first_due_at, reason = case when delivery.is_erased and r.state <> 'cancelled' then '(erased)' else r.reason end,
   finished_at = r.finished_at
 from " (id bigint, state text, attempt bigint, due_at bigint, is_repeat boolean, is_resent boolean, first_due_at bigint, reason text, finished_at bigint)
-    " where delivery.id = r.id and delivery.owner + 0 = $2 and delivery.state || '' = 'sending'" ["" | " returning delivery.id"]);
-const HELD: Sql = sql!("deliveries.held": [packed id bigint] " from delivery where id in (select r.id from " (id bigint) ")
+    " where delivery.id = r.id and delivery.owner + 0 = $2 and delivery.state || '' = 'sending'" ["" | " returning delivery.id, delivery.is_erased"]);
+const HELD: Sql = sql!("deliveries.held": [packed id bigint, is_erased boolean] " from delivery where id in (select r.id from " (id bigint) ")
   and owner + 0 = $2 and state || '' = 'sending'" end);
 
+/// The deliveries of a worker whose outcomes were recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// All of them.
+    pub all: BTreeSet<i64>,
+    /// Those that told of a lead that was erased meanwhile.
+    pub erased: BTreeSet<i64>,
+}
+
 /// Records what became of deliveries that the worker `owner` holds, and returns those that it did hold.
-pub async fn record_outcomes(tx: &mut Tx, now: Timestamp, owner: i64, outcomes: &[Outcome]) -> Result<BTreeSet<i64>, Error> {
+pub async fn record_outcomes(tx: &mut Tx, now: Timestamp, owner: i64, outcomes: &[Outcome]) -> Result<Held, Error> {
     if outcomes.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(Held::default());
     }
     let written: Vec<OutcomeRow<'_>> = outcomes.iter().map(|outcome| outcome_row(now, outcome, None)).collect();
-    let found: Vec<IdRow> = if tx.is_embedded() {
+    let found: Vec<HeldRow> = if tx.is_embedded() {
         let ids: Vec<i64> = outcomes.iter().map(|outcome| outcome.id).collect();
         let held = tx.fetch_packed(&HELD, args![super::number_rows(&ids), owner]).await?;
         tx.execute(&RECORD, args![rows(&written), owner]).await?;
@@ -358,13 +384,16 @@ pub async fn record_outcomes(tx: &mut Tx, now: Timestamp, owner: i64, outcomes: 
     } else {
         tx.fetch_all(&RECORD, args![rows(&written), owner]).await?
     };
-    Ok(found.into_iter().map(|row| row.id).collect())
+    Ok(Held {
+        erased: found.iter().filter(|row| row.is_erased).map(|row| row.id).collect(),
+        all: found.into_iter().map(|row| row.id).collect(),
+    })
 }
 
 const MOVE: Sql = sql!("deliveries.move":
     "update delivery
 set state = r.state, attempt = r.attempt, due_at = r.due_at, owner = null, handed_over_at = null, is_repeat = r.is_repeat, is_resent = r.is_resent,
-  first_due_at = r.first_due_at, reason = r.reason,
+  first_due_at = r.first_due_at, reason = case when delivery.is_erased and r.state <> 'cancelled' then '(erased)' else r.reason end,
   finished_at = r.finished_at
 from " (id bigint, was text, state text, attempt bigint, due_at bigint, is_repeat boolean, is_resent boolean, first_due_at bigint, reason text, finished_at bigint)
     " where delivery.id = r.id and delivery.state = r.was returning delivery.id");
@@ -462,6 +491,21 @@ pub async fn cancel_deliveries<'a>(
 ) -> Result<u64, Error> {
     tx.execute(&CANCEL, args![super::id_rows(leads.into_iter().map(LeadId::as_str)), reason, now])
         .await
+}
+
+const CANCEL_DECLINES: Sql = sql!("deliveries.cancel_declines":
+    "update delivery set state = 'cancelled', reason = $2, finished_at = $3
+where lead_id in (select r.id from " (id text) ") and kind = 'decline' and state in ('queued', 'in_doubt')");
+
+/// Cancels the queued mails to the customers of declined leads.
+pub async fn cancel_decline_mails<'a>(
+    tx: &mut Tx,
+    now: Timestamp,
+    leads: impl IntoIterator<Item = &'a LeadId>,
+    reason: &str,
+) -> Result<u64, Error> {
+    let leads = super::id_rows(leads.into_iter().map(LeadId::as_str));
+    tx.execute(&CANCEL_DECLINES, args![leads, reason, now]).await
 }
 
 struct NoticeIdRow {
@@ -649,6 +693,65 @@ pub async fn list_of_notices(tx: &mut Tx, notices: &[i64]) -> Result<Vec<Deliver
     in_order(tx.fetch_all(&OF_NOTICES, args![super::number_rows(notices)]).await?)
 }
 
+const OF_LEADS: Sql = Sql {
+    name: "deliveries.of_leads",
+    sqlite: concat!(
+        "/* deliveries.of_leads */ select ",
+        columns!(),
+        " from delivery where lead_id in (select value->>'id' from jsonb_each($1)) order by id"
+    ),
+    postgres: concat!(
+        "/* deliveries.of_leads */ select ",
+        columns!(),
+        " from delivery where lead_id in (select r.id from json_to_recordset($1::json) as r(id text)) order by id"
+    ),
+};
+
+/// Lists the mails about these leads alone.
+pub async fn list_of_leads<'a>(tx: &mut Tx, leads: impl IntoIterator<Item = &'a LeadId>) -> Result<Vec<Delivery>, Error> {
+    let leads = super::id_rows(leads.into_iter().map(LeadId::as_str));
+    in_order(tx.fetch_all(&OF_LEADS, args![leads]).await?)
+}
+
+// Why posthorn itself stopped a mail stays: `audit` reads it.
+const ERASE: Sql = sql!("deliveries.erase":
+    "update delivery set is_erased = true,
+  reason = case when reason is null or state = 'cancelled' or state = 'suppressed' then reason else '(erased)' end
+where id in (select r.id from " (id bigint) ")");
+
+/// Takes what the other side said out of deliveries that told of erased leads; what comes back of them from now on is not kept either.
+pub async fn erase_replies(tx: &mut Tx, ids: &[i64]) -> Result<(), Error> {
+    tx.execute(&ERASE, args![super::number_rows(ids)]).await?;
+    Ok(())
+}
+
+const ERASE_RECIPIENTS: Sql = sql!("deliveries.erase_recipients":
+    "update delivery set address = 'erased-' || id || '@erased.invalid', name = null where id in (select r.id from " (id bigint) ")");
+
+/// Takes the customers out of the mails to them; each gets an address that reaches nobody (RFC 2606) and is no other mail's.
+pub async fn erase_recipients(tx: &mut Tx, ids: &[i64]) -> Result<(), Error> {
+    tx.execute(&ERASE_RECIPIENTS, args![super::number_rows(ids)]).await?;
+    Ok(())
+}
+
+struct AddressRow {
+    address: String,
+}
+row!(AddressRow: address);
+
+const AMONG_ADDRESSES: Sql = sql!("deliveries.among_addresses":
+    "select distinct address from delivery where address in (select r.id from " (id text) ")");
+
+/// Returns those of the addresses that a delivery goes, or went, to.
+pub async fn find_mailed_among<'a>(
+    tx: &mut Tx,
+    addresses: impl IntoIterator<Item = &'a EmailAddress>,
+) -> Result<BTreeSet<EmailAddress>, Error> {
+    let addresses = super::id_rows(addresses.into_iter().map(EmailAddress::as_str));
+    let found: Vec<AddressRow> = tx.fetch_all(&AMONG_ADDRESSES, args![addresses]).await?;
+    Ok(found.into_iter().map(|row| EmailAddress::from_stored(row.address)).collect())
+}
+
 struct StateCount {
     kind: String,
     state: String,
@@ -746,6 +849,7 @@ impl TryFrom<DeliveryRow> for Delivery {
             created_at: Timestamp::from_millis(row.created_at),
             finished_at: row.finished_at.map(Timestamp::from_millis),
             forwarded_by: row.forwarded_by.map(EmailAddress::from_stored),
+            is_erased: row.is_erased,
         })
     }
 }

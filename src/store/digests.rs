@@ -9,7 +9,18 @@ use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::{LocalDay, Timestamp};
 
-pub(super) const ALL: &[&Sql] = &[&OPEN, &COLLECTING, &DUE, &NEXT_DUE, &CLOSE, &MOVE, &LIST, &FIND, &ALL_COLLECTING];
+pub(super) const ALL: &[&Sql] = &[
+    &OPEN,
+    &COLLECTING,
+    &DUE,
+    &NEXT_DUE,
+    &CLOSE,
+    &MOVE,
+    &LIST,
+    &FIND,
+    &ALL_COLLECTING,
+    &CLOSED_WITHIN,
+];
 
 /// A digest as stored.
 #[derive(Clone, Debug)]
@@ -204,6 +215,58 @@ const FIND: Sql = sql!("digests.find":
 pub async fn find_digests(tx: &mut Tx, ids: &[i64]) -> Result<HashMap<i64, Digest>, Error> {
     let found: Vec<DigestRow> = tx.fetch_all(&FIND, args![super::number_rows(ids)]).await?;
     Ok(found.into_iter().map(|row| (row.id, Digest::from(row))).collect())
+}
+
+/// A notice that sent a digest.
+#[derive(Clone, Debug)]
+pub struct SentDigest {
+    /// The notice.
+    pub notice_id: i64,
+    /// Whose digest.
+    pub partner_id: PartnerId,
+    /// The partner's local day of the closing.
+    pub day: Option<LocalDay>,
+}
+
+struct SentRow {
+    notice_id: i64,
+    partner_id: String,
+    day: Option<String>,
+}
+row!(SentRow: notice_id, partner_id, day);
+
+#[derive(Serialize)]
+struct WindowRow<'a> {
+    partner_id: &'a str,
+    from_at: i64,
+    to_at: i64,
+}
+
+const CLOSED_WITHIN: Sql = sql!("digests.closed_within":
+    "select notice.id as notice_id, digest.partner_id, digest.day from " (partner_id text, from_at bigint, to_at bigint)
+    " " ["cross" | ""] " join digest on digest.partner_id = r.partner_id and digest.state = 'closed' and digest.closed_at >= r.from_at
+  and digest.closed_at <= r.to_at join notice on notice.digest_id = digest.id");
+
+/// Lists the notices of the digests that partners had within a while, each partner's from and to an instant, both inclusive.
+pub async fn list_closed_within(tx: &mut Tx, windows: &[(PartnerId, Timestamp, Timestamp)]) -> Result<Vec<SentDigest>, Error> {
+    if windows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted: Vec<WindowRow<'_>> = windows
+        .iter()
+        .map(|(partner, from, to)| WindowRow {
+            partner_id: partner.as_str(),
+            from_at: from.as_millis(),
+            to_at: to.as_millis(),
+        })
+        .collect();
+    let found: Vec<SentRow> = tx.fetch_all(&CLOSED_WITHIN, args![rows(&wanted)]).await?;
+    let sent = found.into_iter().map(|row| SentDigest {
+        notice_id: row.notice_id,
+        partner_id: PartnerId::new(row.partner_id),
+        day: row.day.as_deref().and_then(LocalDay::parse),
+    });
+    Ok(sent.collect())
 }
 
 impl From<DigestRow> for Digest {

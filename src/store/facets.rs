@@ -206,7 +206,7 @@ impl Wanted<'_> {
 // An unanswered lead whose expiry has come is expired, whether or not that is written: `stage` is `Lead::stage_at`, `hidden` `is_contact_hidden_at`.
 macro_rules! hidden {
     () => {
-        "(lead.stage = 'expired' or lead.stage = 'received' and lead.expires_at is not null and lead.expires_at <= $6)"
+        "(lead.stage = 'expired' or lead.stage = 'received' and lead.erased_at is null and lead.expires_at is not null and lead.expires_at <= $6)"
     };
 }
 macro_rules! customer {
@@ -241,7 +241,7 @@ macro_rules! filters {
             in_list!(
                 $position,
                 "$9",
-                "case when lead.kind = 'informational' then '' when lead.stage = 'received' and lead.expires_at <= $6 then 'expired' else lead.stage end"
+                "case when lead.kind = 'informational' then '' when lead.stage = 'received' and lead.erased_at is null and lead.expires_at <= $6 then 'expired' else lead.stage end"
             ),
             " and (cast($10 as text) is null or ",
             $position,

@@ -9,7 +9,7 @@ use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
-pub(super) const ALL: &[&Sql] = &[&INSERT, &OF_LEAD, &OF_PARTNER, &OF_ADDRESS];
+pub(super) const ALL: &[&Sql] = &[&INSERT, &OF_LEAD, &OF_PARTNER, &OF_ADDRESS, &OF_LEADS, &OF_ADDRESSES, &REWRITE];
 
 /// One decision or fact.
 #[derive(Clone, Debug)]
@@ -112,4 +112,96 @@ impl From<EntryRow> for Entry {
             detail: serde_json::from_str(&row.detail).unwrap_or(Value::Null),
         }
     }
+}
+
+/// An entry with its row.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its row.
+    pub id: i64,
+    /// What it says.
+    pub entry: Entry,
+}
+
+struct WrittenRow {
+    id: i64,
+    at: i64,
+    partner_id: String,
+    lead_id: Option<String>,
+    address: Option<String>,
+    rule: String,
+    event: String,
+    actor: Option<String>,
+    detail: String,
+}
+row!(WrittenRow: id, at, partner_id, lead_id, address, rule, event, actor, detail);
+
+impl From<WrittenRow> for Written {
+    fn from(row: WrittenRow) -> Self {
+        Self {
+            id: row.id,
+            entry: Entry::from(EntryRow {
+                at: row.at,
+                partner_id: row.partner_id,
+                lead_id: row.lead_id,
+                address: row.address,
+                rule: row.rule,
+                event: row.event,
+                actor: row.actor,
+                detail: row.detail,
+            }),
+        }
+    }
+}
+
+const OF_LEADS: Sql = sql!("history.of_leads":
+    "select history.id, at, partner_id, lead_id, address, rule, event, actor, detail from " (id text)
+    " " ["cross" | ""] " join history on history.lead_id = r.id order by history.id");
+
+/// Lists what was decided about these leads.
+pub async fn list_of_leads<'a>(tx: &mut Tx, leads: impl IntoIterator<Item = &'a LeadId>) -> Result<Vec<Written>, Error> {
+    let leads = super::id_rows(leads.into_iter().map(LeadId::as_str));
+    let found: Vec<WrittenRow> = tx.fetch_all(&OF_LEADS, args![leads]).await?;
+    Ok(found.into_iter().map(Written::from).collect())
+}
+
+const OF_ADDRESSES: Sql = sql!("history.of_addresses":
+    "select history.id, at, partner_id, lead_id, address, rule, event, actor, detail from " (id text)
+    " " ["cross" | ""] " join history on history.address = r.id order by history.id");
+
+/// Lists what was decided about these addresses.
+pub async fn list_of_addresses<'a>(tx: &mut Tx, addresses: impl IntoIterator<Item = &'a EmailAddress>) -> Result<Vec<Written>, Error> {
+    let addresses = super::id_rows(addresses.into_iter().map(EmailAddress::as_str));
+    let found: Vec<WrittenRow> = tx.fetch_all(&OF_ADDRESSES, args![addresses]).await?;
+    Ok(found.into_iter().map(Written::from).collect())
+}
+
+#[derive(Serialize)]
+struct RewriteRow<'a> {
+    id: i64,
+    address: Option<&'a str>,
+    event: &'a str,
+    detail: String,
+}
+
+const REWRITE: Sql = sql!("history.rewrite":
+    "update history set address = r.address, event = r.event, detail = r.detail from " (id bigint, address text, event text, detail text)
+    " where history.id = r.id");
+
+/// Writes what is left of entries (`R-ERASE`); nothing else ever changes one.
+pub async fn rewrite_history(tx: &mut Tx, entries: &[Written]) -> Result<(), Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let left: Vec<RewriteRow<'_>> = entries
+        .iter()
+        .map(|Written { id, entry }| RewriteRow {
+            id: *id,
+            address: entry.address.as_ref().map(EmailAddress::as_str),
+            event: &entry.event,
+            detail: entry.detail.to_string(),
+        })
+        .collect();
+    tx.execute(&REWRITE, args![rows(&left)]).await?;
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::store::engine::{Sql, Tx, args, row, rows, sql};
 use crate::store::error::Error;
 use crate::time::Timestamp;
 
-pub(super) const ALL: &[&Sql] = &[&PUT, &FIND, &OF_DELIVERIES, &OLDEST, &FORGET];
+pub(super) const ALL: &[&Sql] = &[&PUT, &FIND, &OF_DELIVERIES, &OLDEST, &FORGET, &ERASE];
 
 /// A mail, compressed. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -143,4 +143,12 @@ where delivery_id = any (array(select delivery_id from kept_mail where kept_at <
 /// Forgets what was kept before `until`, the oldest first, at most `limit` of them. Returns how many.
 pub async fn forget_kept(tx: &mut Tx, until: Timestamp, limit: i64) -> Result<u64, Error> {
     tx.execute(&FORGET, args![until, limit]).await
+}
+
+const ERASE: Sql = sql!("kept.erase": "delete from kept_mail where delivery_id in (select r.id from " (id bigint) ")");
+
+/// Forgets the mails of these deliveries (`R-ERASE`).
+pub async fn erase_kept(tx: &mut Tx, deliveries: &[i64]) -> Result<(), Error> {
+    tx.execute(&ERASE, args![super::number_rows(deliveries)]).await?;
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Leads: one row each, moved only under their partner's lock (`store::partners`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,11 @@ pub(super) const ALL: &[&Sql] = &[
     &HELD_PARTNERS,
     &MARK,
     &OUTCOMES,
+    &TO_ERASE,
+    &NEXT_TO_ERASE,
+    &ERASE,
+    &ERASED_AMONG,
+    &GATHERING_OF,
 ];
 
 /// A lead that time moves, before its partner is locked.
@@ -373,7 +378,7 @@ row!(DigestCount: digest_id, n);
 
 const COUNT_UNANSWERED: Sql = sql!("leads.count_unanswered":
     "select lead.digest_id, count(*) as n from " (id bigint) " join lead on lead.digest_id = r.id
-where lead.stage = 'received' and (lead.expires_at is null or lead.expires_at > $2) group by lead.digest_id");
+where lead.stage = 'received' and lead.erased_at is null and (lead.expires_at is null or lead.expires_at > $2) group by lead.digest_id");
 
 /// Counts, by digest, the leads that are still unanswered at `now`.
 pub async fn count_unanswered_of_digests(tx: &mut Tx, now: Timestamp, digests: &[i64]) -> Result<HashMap<i64, i64>, Error> {
@@ -409,9 +414,11 @@ pub async fn count_day(tx: &mut Tx, partner: &PartnerId, day: LocalDay) -> Resul
 }
 
 const MAILED_ON_DAY: Sql = select_leads!("leads.mailed_on_day":
-    "lead where lead.partner_id = $1 and lead.day = $2 and lead.channel = 'single' and lead.stage = 'received' and exists (select 1 from delivery
+    "lead where lead.partner_id = $1 and lead.day = $2 and lead.channel = 'single' and lead.stage = 'received' and lead.erased_at is null
+  and exists (select 1 from delivery
   where delivery.lead_id = lead.id and delivery.address = $3 and delivery.kind = 'lead' and delivery.state = 'sent') order by lead.seq limit $4",
-    "lead where lead.partner_id = $1 and lead.day = $2 and lead.channel = 'single' and lead.stage = 'received' and exists (select 1 from delivery
+    "lead where lead.partner_id = $1 and lead.day = $2 and lead.channel = 'single' and lead.stage = 'received' and lead.erased_at is null
+  and exists (select 1 from delivery
   where delivery.lead_id = lead.id and delivery.address = $3 and delivery.kind = 'lead' and delivery.state = 'sent') order by lead.seq limit $4");
 
 /// Lists the unanswered leads that were mailed singly to `address` on a partner's day (`R-DIGEST`).
@@ -555,6 +562,81 @@ const MARK: Sql = sql!("leads.mark": "update lead set is_favourite = $2 where id
 /// Marks a lead as a favourite, or takes the mark away; tells whether that changed anything.
 pub async fn mark_favourite(tx: &mut Tx, id: &LeadId, is_favourite: bool) -> Result<bool, Error> {
     Ok(tx.execute(&MARK, args![id.as_str(), is_favourite]).await? > 0)
+}
+
+const TO_ERASE: Sql = sql!("leads.to_erase":
+    "select seq, partner_id from lead
+where erased_at is null and (kind <> 'contact' or stage <> 'received' and stage <> 'accepted') and stage_since <= $1 order by stage_since, seq limit $2");
+
+/// Lists the leads that nobody has to answer any more and that have stood so since `until` or longer, the oldest first.
+pub async fn list_to_erase(tx: &mut Tx, until: Timestamp, limit: i64) -> Result<Vec<Due>, Error> {
+    tx.fetch_all(&TO_ERASE, args![until, limit]).await
+}
+
+const NEXT_TO_ERASE: Sql = sql!("leads.next_to_erase":
+    "select min(stage_since) as n from lead where erased_at is null and (kind <> 'contact' or stage <> 'received' and stage <> 'accepted')");
+
+/// Returns since when the first of them has stood so.
+pub async fn next_to_erase(tx: &mut Tx) -> Result<Option<Timestamp>, Error> {
+    super::instant(tx, &NEXT_TO_ERASE, args![]).await
+}
+
+#[derive(Serialize)]
+struct ErasedRow<'a> {
+    seq: i64,
+    customer: &'a str,
+    deal: Option<&'a str>,
+    record: &'a str,
+    erased_at: Option<i64>,
+}
+
+const ERASE: Sql = sql!("leads.erase":
+    "update lead set customer = r.customer, deal = r.deal, record = r.record, verify_at = null, erased_at = r.erased_at
+from " (seq bigint, customer text, deal text, record text, erased_at bigint) " where lead.seq = r.seq and lead.erased_at is null");
+
+/// Writes what is left of erased leads (`R-ERASE`); how they stand is written by [`update_states`].
+pub async fn erase_leads(tx: &mut Tx, leads: &[Lead]) -> Result<(), Error> {
+    let erased: Vec<ErasedRow<'_>> = leads
+        .iter()
+        .map(|lead| ErasedRow {
+            seq: lead.seq,
+            customer: &lead.customer,
+            deal: lead.deal.as_deref(),
+            record: &lead.record,
+            erased_at: lead.erased_at.map(Timestamp::as_millis),
+        })
+        .collect();
+    let n_rows = tx.execute(&ERASE, args![rows(&erased)]).await?;
+    assert_eq!(n_rows, erased.len() as u64, "a lead was erased without its partner's lock");
+    put_facets(tx, leads).await
+}
+
+struct ErasedId {
+    id: String,
+}
+row!(ErasedId: id);
+
+const ERASED_AMONG: Sql = sql!("leads.erased_among":
+    "select lead.id from " (id text) " " ["cross" | ""] " join lead on lead.id = r.id where lead.erased_at is not null");
+
+/// Returns those of these leads that are erased.
+pub async fn find_erased_among<'a>(tx: &mut Tx, ids: impl IntoIterator<Item = &'a LeadId>) -> Result<HashSet<LeadId>, Error> {
+    let ids: Vec<&str> = ids.into_iter().map(LeadId::as_str).collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<ErasedId> = tx.fetch_all(&ERASED_AMONG, args![super::id_rows(ids)]).await?;
+    Ok(found.into_iter().map(|row| LeadId::new(row.id)).collect())
+}
+
+const GATHERING_OF: Sql = sql!("leads.gathering_of":
+    "select reminder_id, expiry_id from " (id bigint) " " ["cross" | ""] " join lead on lead.seq = r.id");
+
+/// Returns the notices that gather the reminders and expiries of the leads of these rows.
+pub async fn find_gathering_of(tx: &mut Tx, seqs: &[i64]) -> Result<BTreeSet<i64>, Error> {
+    let found: Vec<GatheringRow> = tx.fetch_all(&GATHERING_OF, args![super::number_rows(seqs)]).await?;
+    let notices = found.into_iter().flat_map(|row| [row.reminder_id, row.expiry_id]);
+    Ok(notices.flatten().collect())
 }
 
 #[derive(Serialize)]

@@ -24,6 +24,7 @@ pub(super) const ALL: &[&Sql] = &[
     &UNPARK,
     &UNPARK_EXPIRIES,
     &CANCEL,
+    &CANCEL_DECLINES,
     &NEXT_DUE,
     &COUNT_BY_STATE,
     &OF_LEAD,
@@ -345,6 +346,21 @@ pub async fn cancel_notices<'a>(
 ) -> Result<u64, Error> {
     tx.execute(&CANCEL, args![super::id_rows(leads.into_iter().map(LeadId::as_str)), reason, now])
         .await
+}
+
+const CANCEL_DECLINES: Sql = sql!("notices.cancel_declines":
+    "update notice set state = 'cancelled', reason = $2, finished_at = $3
+where lead_id in (select r.id from " (id text) ") and kind = 'decline' and state in ('pending', 'parked')");
+
+/// Cancels what customers were still to be told of their declined leads.
+pub async fn cancel_declines<'a>(
+    tx: &mut Tx,
+    now: Timestamp,
+    leads: impl IntoIterator<Item = &'a LeadId>,
+    reason: &str,
+) -> Result<u64, Error> {
+    let leads = super::id_rows(leads.into_iter().map(LeadId::as_str));
+    tx.execute(&CANCEL_DECLINES, args![leads, reason, now]).await
 }
 
 // One look a turn: the claim's index serves both, and an index by `due_at` alone would tempt the claim to sort all that is due.

@@ -20,6 +20,8 @@ pub(super) const ALL: &[&Sql] = &[
     &COUNT_OPEN,
     &NEWEST,
     &OPEN_OF_LEADS,
+    &OF_LEADS,
+    &ERASE,
 ];
 
 /// A record to be kept.
@@ -168,6 +170,48 @@ pub async fn find_open_of_leads<'a>(tx: &mut Tx, leads: impl IntoIterator<Item =
     let leads = super::id_rows(leads.into_iter().map(LeadId::as_str));
     let found: Vec<RejectedRow> = tx.fetch_all(&OPEN_OF_LEADS, args![leads]).await?;
     Ok(found.into_iter().map(Rejected::from).collect())
+}
+
+const OF_LEADS: Sql = sql!("rejected.of_leads":
+    "select rejected.id, received_at, source, line, partner_id, record, faults, state, is_quiet from " (id text)
+    " " ["cross" | ""] " join rejected on rejected.lead_id = r.id order by rejected.id");
+
+/// Returns the rejected records that name these leads, whatever has become of them.
+pub async fn list_of_leads<'a>(tx: &mut Tx, leads: impl IntoIterator<Item = &'a LeadId>) -> Result<Vec<Rejected>, Error> {
+    let leads = super::id_rows(leads.into_iter().map(LeadId::as_str));
+    let found: Vec<RejectedRow> = tx.fetch_all(&OF_LEADS, args![leads]).await?;
+    Ok(found.into_iter().map(Rejected::from).collect())
+}
+
+#[derive(Serialize)]
+struct EraseRow<'a> {
+    id: i64,
+    record: &'a str,
+    record_hash: String,
+    faults: String,
+}
+
+const ERASE: Sql = sql!("rejected.erase":
+    "update rejected set record = r.record, record_hash = r.record_hash, faults = r.faults
+from " (id bigint, record text, record_hash text, faults text) " where rejected.id = r.id");
+
+/// Writes what is left of records that name erased leads (`R-ERASE`).
+pub async fn erase_rejected(tx: &mut Tx, records: &[Rejected]) -> Result<(), Error> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let erased: Vec<EraseRow<'_>> = records
+        .iter()
+        .map(|rejected| EraseRow {
+            id: rejected.id,
+            record: &rejected.record,
+            // A hash of what was said would still tell whoever guesses it that he is right.
+            record_hash: format!("erased {}", rejected.id),
+            faults: json(&rejected.faults),
+        })
+        .collect();
+    tx.execute(&ERASE, args![rows(&erased)]).await?;
+    Ok(())
 }
 
 const RESOLVE: Sql =

@@ -22,6 +22,8 @@ pub(super) const ALL: &[&Sql] = &[
     &OPT_OUTS_OF_ADDRESS,
     &OPT_OUTS_OF_PARTNER,
     &COUNT,
+    &FORGET,
+    &FORGET_FAULTS,
 ];
 
 /// An address that cannot be reached.
@@ -83,6 +85,19 @@ const DELETE: Sql = sql!("suppressions.delete": "delete from suppression where a
 /// Lifts a suppression; tells whether there was one.
 pub async fn delete_suppression(tx: &mut Tx, address: &EmailAddress) -> Result<bool, Error> {
     Ok(tx.execute(&DELETE, args![address.as_str()]).await? > 0)
+}
+
+const FORGET: Sql = sql!("suppressions.forget":
+    "delete from suppression where address in (select r.id from " (id text) ") and reason = 'hard bounce'");
+const FORGET_FAULTS: Sql =
+    sql!("suppressions.forget_faults": "delete from address_fault where address in (select r.id from " (id text) ")");
+
+/// Forgets that mail to these addresses came back (`R-ERASE`). One that somebody stopped by hand stays so: who wants no mail is to get none.
+pub async fn forget_addresses<'a>(tx: &mut Tx, addresses: impl IntoIterator<Item = &'a EmailAddress>) -> Result<(), Error> {
+    let addresses = super::id_rows(addresses.into_iter().map(EmailAddress::as_str));
+    tx.execute(&FORGET, args![addresses.clone()]).await?;
+    tx.execute(&FORGET_FAULTS, args![addresses]).await?;
+    Ok(())
 }
 
 const LIST: Sql = sql!("suppressions.list":

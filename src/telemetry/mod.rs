@@ -79,6 +79,11 @@ pub fn records_taken_in(outcomes: &[(&'static str, u64)]) {
     tracing::debug!(?outcomes, "records taken in");
 }
 
+/// The personal data of leads was erased, and that was committed.
+pub fn leads_erased(n_rows: usize) {
+    tracing::info!(n_rows, "leads erased");
+}
+
 /// The outcome of a mail was committed.
 pub fn delivery_recorded(delivery_id: i64, kind: &'static str, outcome: &'static str, since_arrival: Option<Duration>) {
     metrics::delivery_recorded(kind, outcome, since_arrival);

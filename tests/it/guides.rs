@@ -96,6 +96,24 @@ fn the_guide_to_bounces_leads_to_the_next_address() {
     }
 }
 
+/// `R-ERASE`
+#[test]
+fn the_guide_to_erasure_leaves_a_tombstone() {
+    let (out, _folder) = run("erasure.md");
+    // A page is wrapped for a terminal.
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (before, after) = out.split_once("The personal data of lead L-1001 is erased.").expect("it is erased");
+    assert!(before.contains("Fabrikam"), "{out}");
+    for told in [
+        "(erased)",
+        "erased on request by ada: the customer asked for it, ticket 4711",
+        "erase_after = \"730d\"",
+    ] {
+        assert!(after.contains(told), "{told} is not in\n{out}");
+    }
+    assert!(!after.contains("Fabrikam") && !after.contains("Byron"), "{out}");
+}
+
 #[test]
 fn the_guide_to_relays_names_what_can_be_set() {
     let (out, _folder) = run("relays.md");

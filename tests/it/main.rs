@@ -14,6 +14,7 @@ mod disk_full;
 mod dkim;
 mod doctor;
 mod doors;
+mod erase;
 mod explain;
 mod export;
 mod faults;

@@ -67,6 +67,8 @@ pub struct LeadStory {
     pub created_date_time: Timestamp,
     /// When it came in here.
     pub received_date_time: Timestamp,
+    /// When its personal data was erased.
+    pub erased_date_time: Option<Timestamp>,
     /// When it expires, or did.
     pub expires_date_time: Option<Timestamp>,
     /// Who sent it; nothing where the reader is the receiving partner.
@@ -225,6 +227,7 @@ pub(super) async fn story(
         quiet: lead.is_quiet,
         created_date_time: lead.created_at,
         received_date_time: lead.received_at,
+        erased_date_time: lead.erased_at,
         expires_date_time: lead.expires_at,
         sender_id: lead.sender_id.clone().filter(|_| limit.is_none()),
         time_zone: zone.name().to_owned(),
@@ -240,6 +243,14 @@ pub(super) async fn story(
 impl Case<'_> {
     /// Says in one sentence who was told of the lead, or why nobody was.
     fn verdict(&self) -> String {
+        let told = self.who_was_told();
+        match self.lead.erased_at {
+            Some(at) => format!("{told} Its personal data was erased on {}.", self.when(at)),
+            None => told,
+        }
+    }
+
+    fn who_was_told(&self) -> String {
         let about: Vec<&Told> = self
             .told
             .iter()
@@ -410,7 +421,7 @@ impl Case<'_> {
             return self.nobody(&match reason {
                 Some(reason) => reason,
                 // The others of its digest may have gone out, or not been answered either: what became of this one says more.
-                None if told.kind == NoticeKind::Digest && lead.stage_at(self.now) != Stage::Received => self.left_its_digest(),
+                None if told.kind == NoticeKind::Digest && !lead.is_unanswered_at(self.now) => self.left_its_digest(),
                 None => "its notice is done, and gives no reason; `posthorn audit` looks for such".to_owned(),
             });
         }
@@ -421,8 +432,8 @@ impl Case<'_> {
             (Some(Channel::Digest), Some(digest)) if digest.is_collecting => self.waits_for(digest),
             (Some(Channel::Digest), Some(_)) => self.nobody("when its digest closed, it needed no answer any more"),
             (Some(Channel::Held), _) if lead.is_unanswered_at(self.now) => self.held(),
-            (Some(Channel::Digest), None) if lead.stage_at(self.now) != Stage::Received => self.nobody(&self.left_its_digest()),
-            (None | Some(Channel::Held), _) if lead.stage_at(self.now) != Stage::Received => self.nobody(&format!(
+            (Some(Channel::Digest), None) if !lead.is_unanswered_at(self.now) => self.nobody(&self.left_its_digest()),
+            (None | Some(Channel::Held), _) if !lead.is_unanswered_at(self.now) => self.nobody(&format!(
                 "the partner {} had no address (unroutable) until the lead {}; it showed in the Action Center",
                 lead.partner_id,
                 self.how_it_ended()
@@ -436,10 +447,10 @@ impl Case<'_> {
     }
 
     fn how_it_ended(&self) -> &'static str {
-        if self.lead.stage_at(self.now) == Stage::Expired {
-            "expired"
-        } else {
-            "was answered"
+        match self.lead.stage_at(self.now) {
+            Stage::Expired => "expired",
+            Stage::Received => "was erased",
+            Stage::Accepted | Stage::Won | Stage::Lost | Stage::Declined => "was answered",
         }
     }
 
@@ -498,6 +509,9 @@ impl Case<'_> {
     /// Says what happens next to the lead, soonest first.
     fn next(&self, known: &Known) -> Vec<Next> {
         let lead = self.lead;
+        if lead.is_erased() {
+            return Vec::new();
+        }
         let mut next = Vec::new();
         let mut add = |at: Option<Timestamp>, what: String| next.push(Next { date_time: at, what });
         for told in self.told {

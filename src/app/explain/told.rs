@@ -180,7 +180,10 @@ impl Mail {
             Kind::Digest | Kind::Reminder => !self.attempts.is_empty(),
             Kind::Lead | Kind::Expiry | Kind::Decline => false,
         };
-        let left_at = (lead.stage_at(now) != Stage::Received).then(|| lead.accepted_at().unwrap_or_else(|| lead.stage_since_at(now)));
+        let left_at = match lead.stage_at(now) {
+            Stage::Received => lead.erased_at,
+            _ => Some(lead.accepted_at().unwrap_or_else(|| lead.stage_since_at(now))),
+        };
         let (true, Some(left_at)) = (is_retried, left_at) else {
             return true;
         };

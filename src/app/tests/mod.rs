@@ -6,6 +6,7 @@ mod channel;
 mod concurrency;
 mod deliveries;
 mod digest;
+mod erase;
 mod feed;
 mod intake;
 mod kept;

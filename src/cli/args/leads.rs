@@ -207,6 +207,28 @@ pub struct LeadsHistory {
     pub id: LeadId,
 }
 
+/// `erase`: erases the personal data of leads.
+#[derive(Debug, clap::Args)]
+#[command(about = "Erases the personal data of leads; counts and history stay")]
+#[command(after_help = "\
+Examples:
+  posthorn erase L1
+  posthorn erase L1 L2 --by ada --reason \"the customer asked for it\" --yes")]
+pub struct Erase {
+    /// The leads
+    #[arg(value_name = "LEAD", required = true, value_parser = lead_id)]
+    pub ids: Vec<LeadId>,
+    /// Who wants it; stands in the history
+    #[arg(long, value_name = "WHO")]
+    pub by: Option<String>,
+    /// Why; stands in the history, so name no customer
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
 /// `rejected …`.
 #[derive(Debug, Subcommand)]
 pub enum Rejected {

@@ -94,7 +94,7 @@ fn an_outcome_of_a_worker_that_does_not_hold_the_delivery_changes_nothing() {
         let mut tx = store.begin().await.expect("a transaction");
         let sent = [outcome(&delivery, State::Sent, now())];
         assert_eq!(
-            record_outcomes(&mut tx, now(), second, &sent).await.expect("a write"),
+            record_outcomes(&mut tx, now(), second, &sent).await.expect("a write").all,
             BTreeSet::new()
         );
         for (owner, expected) in [(second, BTreeSet::new()), (first, BTreeSet::from([delivery.id]))] {
@@ -106,11 +106,11 @@ fn an_outcome_of_a_worker_that_does_not_hold_the_delivery_changes_nothing() {
 
         let mut tx = store.begin().await.expect("a transaction");
         assert_eq!(
-            record_outcomes(&mut tx, now(), first, &sent).await.expect("a write"),
+            record_outcomes(&mut tx, now(), first, &sent).await.expect("a write").all,
             BTreeSet::from([delivery.id])
         );
         assert_eq!(
-            record_outcomes(&mut tx, now(), first, &sent).await.expect("a write"),
+            record_outcomes(&mut tx, now(), first, &sent).await.expect("a write").all,
             BTreeSet::new(),
             "a second outcome of the same attempt"
         );

@@ -64,6 +64,7 @@ const MAY_GO_THROUGH_OPEN: &[&str] = &[
 /// Statements that give rows in the order of an index: sorting would read all that is due before the first row comes.
 const IN_ORDER: &[&str] = &[
     "leads.due",
+    "leads.to_erase",
     "notices.due",
     "digests.due",
     "digests.all_collecting",
@@ -130,13 +131,14 @@ fn seed(n: u32, n_open: u32, m: u32) -> String {
          {n_rows} insert into history (at, partner_id, lead_id, address, rule, event, detail)
          select i, 'partner-' || (i % {m}), case when i % 10 = 0 then null else 'lead-' || i end, case when i % 10 = 0 then 'user-' || i end, 'R-CHANNEL',
            'taken in as a contact lead; it is mailed singly', '{{}}' from n;
-         {n_rows} insert into rejected (received_at, source, line, record, record_hash, faults, state, is_quiet)
-         select i, 'leads.ndjson', i, '{{}}', '' || i, '[]', case when i > {open} then 'open' else 'discarded' end, false from n;
+         {n_rows} insert into rejected (received_at, source, line, lead_id, record, record_hash, faults, state, is_quiet)
+         select i, 'leads.ndjson', i, 'lead-' || i, '{{}}', '' || i, '[]', case when i > {open} then 'open' else 'discarded' end, false from n;
          {n_rows} insert into known_resource (uri, resource_id, event_name, known_at, state, due_at, attempt)
          select 'https://api.portal.example/v1/referrals/L' || i, 'L' || i, 'referral-created', i * 1000,
            case when i > {open} then 'known' else 'fetched' end, case when i > {open} then i * 1000 end, 0 from n;
-         {n_rows} insert into bounce (received_at, source, identity, sort, state, said, reason)
-         select i * 1000, 'http', '' || i, 'report', case when i > {open} then 'unmatched' else 'matched' end, '550 5.1.1', '{filler}' from n;
+         {n_rows} insert into bounce (received_at, source, identity, sort, state, delivery_id, said, reason)
+         select i * 1000, 'http', '' || i, 'report', case when i > {open} then 'unmatched' else 'matched' end, case when i > {open} then null else i end,
+           '550 5.1.1', '{filler}' from n;
          {n_rows} insert into kept_mail (delivery_id, kept_at, n_bytes, mail) select i, i * 1000, 9000, '' from n;
          {n_few} insert into partner (id, record, updated_at) select 'partner-' || i, '{{}}', 0 from n;
          {n_few} insert into partner_address (partner_id, address) select 'partner-' || i, 'user-' || i || '@contoso.example' from n;
