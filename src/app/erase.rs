@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use crate::app::known::Known;
 use crate::app::withdraw::withdraw;
-use crate::app::{Error, Rules, about_lead, lead_item, leads, rejected};
+use crate::app::{Error, Rules, about_lead, lead_desk, lead_item, leads, rejected};
 use crate::lead::erase::ERASED;
 use crate::lead::show::usable_contacts;
 use crate::lead::{Lead, LeadId, Stage};
@@ -71,7 +71,7 @@ async fn erase_once(
     let Some(lead) = find_lead(&mut tx, id).await? else {
         return Ok(None);
     };
-    lock_partners(&mut tx, &BTreeSet::from([lead.partner_id])).await?;
+    lock_partners(&mut tx, &concerned(&[lead])).await?;
     // Read again: whoever held the lock may have moved it.
     let lead = match find_lead(&mut tx, id).await? {
         Some(lead) if !lead.is_erased() => lead,
@@ -116,9 +116,9 @@ async fn erase_due_once(store: &Store, now: Timestamp, rules: &Rules) -> Result<
     let until = now.minus(erase_after);
     let mut tx = store.begin().await?;
     let due = list_to_erase(&mut tx, until, BATCH_MAX).await?;
-    let partners: BTreeSet<PartnerId> = due.iter().map(|due| PartnerId::new(due.partner_id.as_str())).collect();
-    lock_partners(&mut tx, &partners).await?;
     let seqs: Vec<i64> = due.iter().map(|due| due.seq).collect();
+    let found = find_leads_by_seq(&mut tx, &seqs).await?;
+    lock_partners(&mut tx, &concerned(&found)).await?;
     // Somebody else may have erased one before the lock was had. None is answered any more, but its portal may say otherwise.
     let mut leads = find_leads_by_seq(&mut tx, &seqs).await?;
     leads.retain(|lead| !lead.is_erased() && lead.stage_since <= until && !lead.is_unanswered_at(now));
@@ -127,6 +127,16 @@ async fn erase_due_once(store: &Store, now: Timestamp, rules: &Rules) -> Result<
         tx.commit().await?;
     }
     Ok(due.len())
+}
+
+/// Returns the partners to lock: the leads' own, and who hears of those that have expired, whose mails are claimed under other locks.
+fn concerned(leads: &[Lead]) -> BTreeSet<PartnerId> {
+    let mut partners: BTreeSet<PartnerId> = leads.iter().map(|lead| lead.partner_id.clone()).collect();
+    for lead in leads.iter().filter(|lead| lead.stage == Stage::Expired) {
+        partners.extend(lead.sender_id.clone());
+        partners.insert(lead_desk());
+    }
+    partners
 }
 
 fn on_request(now: Timestamp, lead: &Lead, wish: Wish<'_>) -> Entry {

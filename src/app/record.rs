@@ -20,7 +20,7 @@ use crate::store::deliveries::{
 };
 use crate::store::kept::{Packed, keep_mails};
 use crate::store::notices::{reopen_notices, settle_undeliverable};
-use crate::store::suppressions::{forget_addresses, note_faults};
+use crate::store::suppressions::{forget_faults, note_faults};
 use crate::store::workers::{end_workers, find_marking};
 use crate::store::{Store, retried};
 use crate::telemetry;
@@ -176,7 +176,7 @@ async fn record_once(store: &Store, now: Timestamp, rules: &Rules, owner: i64, t
         .collect();
     if !gone.is_empty() {
         // The refusal that was noted above.
-        forget_addresses(&mut tx, gone).await?;
+        forget_faults(&mut tx, gone).await?;
     }
     let dead = ours.iter().filter(|one| nexts[&one.delivery.id].suppresses);
     let dead = dead.filter(|one| !is_erased(one) || customer_of(one).is_none());

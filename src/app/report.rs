@@ -72,7 +72,7 @@ impl PartnerReport {
         Self {
             partner_id: partner.id,
             partner_name: partner.name,
-            leads: counted.n_waiting + n_answered + counted.n_expired,
+            leads: counted.n_waiting + n_answered + counted.n_expired + counted.n_erased,
             waiting: counted.n_waiting,
             accepted: counted.n_accepted,
             won: counted.n_won,

@@ -510,6 +510,8 @@ pub struct Outcomes {
     pub n_declined: i64,
     /// Expired.
     pub n_expired: i64,
+    /// Erased before anybody answered, and before they expired.
+    pub n_erased: i64,
 }
 
 struct OutcomesRow {
@@ -519,17 +521,19 @@ struct OutcomesRow {
     n_won: i64,
     n_declined: i64,
     n_expired: i64,
+    n_erased: i64,
 }
-row!(OutcomesRow: partner_id, n_waiting, n_accepted, n_won, n_declined, n_expired);
+row!(OutcomesRow: partner_id, n_waiting, n_accepted, n_won, n_declined, n_expired, n_erased);
 
 // An unanswered lead whose expiry has come is expired, whether or not that is written (`Lead::stage_at`).
 const OUTCOMES: Sql = sql!("leads.outcomes":
     "select lead.partner_id,
-  count(*) filter (where lead.stage = 'received' and (lead.expires_at is null or lead.expires_at > $2)) as n_waiting,
+  count(*) filter (where lead.stage = 'received' and lead.erased_at is null and (lead.expires_at is null or lead.expires_at > $2)) as n_waiting,
   count(*) filter (where lead.stage = 'accepted' or lead.stage = 'won' or lead.stage = 'lost') as n_accepted,
   count(*) filter (where lead.stage = 'won') as n_won,
   count(*) filter (where lead.stage = 'declined') as n_declined,
-  count(*) filter (where lead.stage = 'expired' or lead.stage = 'received' and lead.expires_at <= $2) as n_expired
+  count(*) filter (where lead.stage = 'expired' or lead.stage = 'received' and lead.erased_at is null and lead.expires_at <= $2) as n_expired,
+  count(*) filter (where lead.stage = 'received' and lead.erased_at is not null) as n_erased
 from " (id text) " join lead on lead.partner_id = r.id and lead.created_at >= $3 and lead.created_at < $4
 where lead.kind = 'contact' and not lead.is_quiet group by lead.partner_id");
 
@@ -551,6 +555,7 @@ pub async fn count_outcomes<'a>(
             n_won: row.n_won,
             n_declined: row.n_declined,
             n_expired: row.n_expired,
+            n_erased: row.n_erased,
         };
         (PartnerId::new(row.partner_id), outcomes)
     });

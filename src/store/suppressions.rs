@@ -94,8 +94,15 @@ const FORGET_FAULTS: Sql =
 
 /// Forgets that mail to these addresses came back (`R-ERASE`). One that somebody stopped by hand stays so: who wants no mail is to get none.
 pub async fn forget_addresses<'a>(tx: &mut Tx, addresses: impl IntoIterator<Item = &'a EmailAddress>) -> Result<(), Error> {
+    let addresses: Vec<&EmailAddress> = addresses.into_iter().collect();
+    let rows = super::id_rows(addresses.iter().map(|address| address.as_str()));
+    tx.execute(&FORGET, args![rows]).await?;
+    forget_faults(tx, addresses).await
+}
+
+/// Forgets that these addresses were refused.
+pub async fn forget_faults<'a>(tx: &mut Tx, addresses: impl IntoIterator<Item = &'a EmailAddress>) -> Result<(), Error> {
     let addresses = super::id_rows(addresses.into_iter().map(EmailAddress::as_str));
-    tx.execute(&FORGET, args![addresses.clone()]).await?;
     tx.execute(&FORGET_FAULTS, args![addresses]).await?;
     Ok(())
 }

@@ -71,6 +71,15 @@ fn a_report_counts_what_became_of_each_partners_leads() {
             [0, 0, 0, 0, 0, 0],
             "one that came past its expiry is history: nobody was told"
         );
+        posthorn.ok(&["erase", "N", "B1", "--yes"]);
+        for (now, id, expected) in [
+            ("2026-03-16T08:00:00.000Z", "new", [1, 0, 0, 0, 0, 0]),
+            ("2026-03-30T08:00:00.000Z", "new", [1, 0, 0, 0, 0, 0]),
+            ("2026-03-30T08:00:00.000Z", "busy", [6, 0, 2, 1, 1, 3]),
+        ] {
+            let told = posthorn.at(now).json(&["report", "--partner", id]);
+            assert_eq!(counts(&told["value"][0]), expected, "R-ERASE: what is erased counts: {id} at {now}");
+        }
     });
 }
 

@@ -45,8 +45,8 @@ impl Inside {
         let (store, worker) = runtime.block_on(async {
             let store = Store::open_and_migrate(&url, 4).await.expect("the database can be used");
             let mut tx = store.begin().await.expect("it can be written");
-            // Dead on arrival: a live one would forbid `--now`. Outcomes ask who owns a delivery, not whether he lives.
-            let worker = insert_worker(&mut tx, "test", wall_now(), Timestamp::from_millis(0), false).await;
+            // Dead on arrival, and not ended: a live one would forbid `--now`. Outcomes ask who owns a delivery, not whether he lives.
+            let worker = insert_worker(&mut tx, "test", wall_now(), Timestamp::from_millis(1), false).await;
             tx.commit().await.expect("it can be written");
             (store, worker.expect("a worker can be entered"))
         });
