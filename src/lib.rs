@@ -32,6 +32,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod delivery;
+pub mod dns;
 pub mod doctor;
 pub mod export;
 #[cfg(not(feature = "fault-points"))]
@@ -46,4 +47,5 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod timers;
+pub mod verify;
 pub mod webhook;

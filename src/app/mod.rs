@@ -46,6 +46,7 @@ mod sync;
 pub mod take_in;
 pub mod tick;
 pub mod unsubscribe;
+pub mod verify;
 pub mod withdraw;
 
 #[cfg(test)]
@@ -59,6 +60,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::lead::Lead;
+use crate::lead::spam::SpamDomains;
 use crate::outbox::delivery::InDoubt;
 use crate::outbox::pace::Limits;
 use crate::outbox::retry::Retry;
@@ -99,6 +101,10 @@ pub struct Rules {
     pub keep_sent: Duration,
     /// What limits the relays by the hour and the day, by host and port.
     pub relays: Vec<(String, Limits)>,
+    /// `verify.mx`
+    pub asks_dns: bool,
+    /// The built-in list of disposable and spam domains, with what `verify` adds to it and takes off it.
+    pub spam_domains: SpamDomains,
 }
 
 impl Rules {
@@ -121,6 +127,11 @@ impl Rules {
             keep_bounces: settings.bounces.keep,
             keep_sent: settings.mail.keep_sent,
             relays: settings.smtp.relays.iter().map(|relay| (relay.name(), relay.limits())).collect(),
+            asks_dns: settings.verify.mx,
+            spam_domains: SpamDomains::new(
+                settings.verify.spam_domains(),
+                settings.verify.allowed_domains.iter().map(String::as_str),
+            ),
             retry: Retry {
                 give_up_after: settings.smtp.give_up_after,
                 resend_after: settings.worker.resend_after,

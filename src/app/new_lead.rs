@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::known::Known;
 use crate::app::take_in::Origin;
+use crate::app::verify::look_at;
 use crate::app::{Rules, about_lead};
 use crate::lead::kind::{Kind, decide_kind};
 use crate::lead::model::Urgency;
@@ -28,6 +29,8 @@ pub(super) struct New {
     pub(super) told: Vec<EmailAddress>,
     /// Why, for the history.
     pub(super) entry: Entry,
+    /// What was found out about its e-mail and phone, likewise.
+    pub(super) verified: Option<Entry>,
 }
 
 /// Decides what a record that is not here yet becomes. Counts it on its partner's day where it is one to be told of.
@@ -108,10 +111,12 @@ pub(super) fn decide_new(now: Timestamp, record: &Record, known: &mut Known, rul
         known,
         rules,
     );
+    let verified = look_at(now, &mut lead, &record.json, rules);
     New {
         lead,
         told: recipients.told.into_iter().map(|mailbox| mailbox.email).collect(),
         entry,
+        verified,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::outbox::pace::{Limits, Sent};
 use crate::store::deliveries::{self, list_backlog as list_queued};
 use crate::store::notices::{self, list_backlog as list_pending, list_parked_partners};
 use crate::store::workers::{Worker as LiveWorker, list_live};
-use crate::store::{Store, Tx, digests, items, leads, rejected, relays, resources, suppressions};
+use crate::store::{Store, Tx, digests, items, leads, rejected, relays, resources, suppressions, verify};
 use crate::time::Timestamp;
 
 /// Partners that are named; the rest is counted.
@@ -64,6 +64,8 @@ pub struct Status {
     pub suppressions: i64,
     /// Action items whose newest state waits to be posted.
     pub items_to_post: i64,
+    /// Leads whose e-mail is still to be looked at.
+    pub to_verify: i64,
     /// Mails that wait for a relay or for the pace.
     pub waiting: i64,
     /// The relays, in the order in which they are asked, as each worker finds them, or found them when it ended.
@@ -195,6 +197,7 @@ pub async fn status(store: &Store, now: Timestamp, wall_now: Timestamp, rules: &
         known_not_fetched: resources::count_known(&mut tx).await?,
         suppressions: suppressions::count_suppressions(&mut tx).await?,
         items_to_post: items::count_waiting(&mut tx).await?,
+        to_verify: verify::count_waiting(&mut tx).await?,
         waiting: relays::count_waiting(&mut tx).await?,
         relays: list_relays(&mut tx, now, &live, rules).await?,
         template_fault: None,

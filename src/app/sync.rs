@@ -7,11 +7,14 @@ use serde_json::{Value, json};
 use crate::app::known::Known;
 use crate::app::new_lead::location_of;
 use crate::app::take_in::Outcome;
+use crate::app::verify::look_at;
 use crate::app::withdraw::withdraw;
 use crate::app::{Rules, about_lead, lead_item};
 use crate::fault::Fault;
 use crate::lead::kind::Kind;
 use crate::lead::show::hide_contact;
+use crate::lead::validity::mail_domain;
+use crate::lead::values::EmailValidity;
 use crate::lead::{Lead, LeadId, Record, Stage};
 use crate::policy::due::remind_at;
 use crate::store::Tx;
@@ -51,10 +54,10 @@ pub(super) async fn write_updates<'a>(
         }
         outcomes.insert(&record.id, Outcome::Updated);
         let was = lead.stage;
-        history.push(match lead.is_erased() {
-            true => pass_over_content(now, &mut lead, record),
-            false => update_content(now, &mut lead, record, rules),
-        });
+        match lead.is_erased() {
+            true => history.push(pass_over_content(now, &mut lead, record)),
+            false => history.extend(update_content(now, &mut lead, record, rules)),
+        }
         history.extend(sync(now, &mut lead, record, rules));
         if was == Stage::Received && lead.stage != Stage::Received {
             closed.push((lead, was));
@@ -82,8 +85,9 @@ pub(super) async fn write_updates<'a>(
 }
 
 /// Lays newer content over a lead. Its kind, channel and number stay as decided.
-fn update_content(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rules) -> Entry {
+fn update_content(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rules) -> Vec<Entry> {
     let mut json = record.json.clone();
+    let verified = look_at_newer(now, lead, record, rules);
     if lead.is_contact_hidden_at(now) {
         hide_contact(&mut json);
     }
@@ -104,13 +108,33 @@ fn update_content(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rule
         lead.cool_at = record.consent_to_contact.then(|| lead.created_at.plus(rules.policy.urgent_for));
         lead.is_cooled = false;
     }
-    about_lead(
+    let replaced = about_lead(
         now,
         lead,
         "R-INTAKE",
         "a newer record replaced its content; nobody is notified a second time",
         json!({}),
-    )
+    );
+    std::iter::once(replaced).chain(verified).collect()
+}
+
+/// Determines e-mail and phone anew. Of contact data that is not taken back, what was found out before stays, unless the record says it now (`R-VERIFY`).
+fn look_at_newer(now: Timestamp, lead: &mut Lead, record: &Record, rules: &Rules) -> Option<Entry> {
+    let was = lead.clone();
+    let entry = look_at(now, lead, &record.json, rules);
+    if lead.is_contact_hidden_at(now) {
+        lead.email_validity = lead.email_validity.and(was.email_validity);
+        lead.phone_validity = lead.phone_validity.and(was.phone_validity);
+        lead.verify_at = None;
+        return None;
+    }
+    // What the DNS said of the domain counts for newer content of the same address.
+    let is_settled = was.verify_at.is_none() && matches!(was.email_validity, Some(EmailValidity::Valid | EmailValidity::Invalid));
+    let domain = mail_domain(&record.json, &rules.spam_domains);
+    if is_settled && domain.is_some() && domain == mail_domain(&was.record_json(), &rules.spam_domains) {
+        (lead.email_validity, lead.verify_at) = (was.email_validity, None);
+    }
+    entry
 }
 
 /// Notes that newer content of an erased lead came; none of it is kept (`R-ERASE`).

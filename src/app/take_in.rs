@@ -8,6 +8,7 @@ use tracing::Instrument;
 use crate::app::known::Known;
 use crate::app::new_lead::{decide_new, join_digests, single_notices};
 use crate::app::sync::write_updates;
+use crate::app::verify::make_ready;
 use crate::app::{Error, Rules, lead_item, rejected};
 use crate::fault::Fault;
 use crate::lead::{LeadId, Record};
@@ -79,6 +80,8 @@ pub struct Taken {
 /// The database cannot record it; then nothing of this batch was taken in, or all of its records before a repeated id.
 pub async fn take_in(store: &Store, now: Timestamp, rules: &Rules, batch: &[Incoming]) -> Result<Vec<Taken>, Error> {
     let mut taken = Vec::with_capacity(batch.len());
+    let records = batch.iter().filter_map(|incoming| incoming.parsed.as_ref().ok());
+    make_ready(records.map(|record| &record.json)).await;
     // The second record of an id is an update of the first, and so is decided after it is written.
     for round in rounds(batch) {
         let span = tracing::info_span!("app.take_in", n_rows = round.len());
@@ -200,6 +203,7 @@ async fn write_new(
         let new = decide_new(now, record, known, rules, origin);
         leads.push(new.lead);
         history.push(new.entry);
+        history.extend(new.verified);
     }
     join_digests(tx, now, &mut leads, known, rules).await?;
     insert_leads(tx, &leads).await?;

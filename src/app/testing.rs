@@ -80,6 +80,8 @@ pub(crate) fn rules() -> Rules {
         keep_bounces: std::time::Duration::from_secs(30 * 24 * 3600),
         keep_sent: std::time::Duration::ZERO,
         relays: Vec::new(),
+        asks_dns: true,
+        spam_domains: crate::lead::spam::SpamDomains::default(),
     }
 }
 

@@ -81,6 +81,7 @@ pub enum Command {
     /// Lists and shows leads, and takes a partner's answer to one
     #[command(subcommand)]
     Leads(leads::Leads),
+    Verify(leads::Verify),
     Erase(leads::Erase),
     /// Deals with records that could not be taken in
     #[command(subcommand)]

@@ -142,7 +142,8 @@ impl Stage {
         let config = format!(
             "# Made by `posthorn demo`: everything stays in this folder.\n\
              [portal]\nname = \"Demo portal\"\nlead_desk = \"lead-desk@portal.example\"\n\n\
-             [database]\nurl = {database}\n\n[mail]\nfrom = \"Demo portal <leads@portal.example>\"\nmaildir = {}\n",
+             [database]\nurl = {database}\n\n[mail]\nfrom = \"Demo portal <leads@portal.example>\"\nmaildir = {}\n\n\
+             # No name server is asked for the domains of made-up people.\n[verify]\nmx = false\n",
             quoted("maildir")
         );
         self.write(&self.folder.join("posthorn.toml"), config.as_bytes())?;

@@ -4,7 +4,8 @@ use crate::cli::args::setup;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::page::{Page, count};
-use crate::doctor::{Asked, Report, State, default_servers, examine};
+use crate::dns::default_servers;
+use crate::doctor::{Asked, Report, State, examine};
 
 /// `doctor`
 pub(crate) async fn doctor(args: &setup::Doctor, ctx: &Context) -> Result<Exit, Failure> {

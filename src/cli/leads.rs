@@ -39,6 +39,10 @@ pub(crate) async fn list(args: &LeadsList, ctx: &Context) -> Result<Exit, Failur
             _ => joined(lead, "", &["status", "substatus"]).unwrap_or_default().replace(", ", "/"),
         }),
         Column::text("URGENCY", |lead: &Value| text(lead, "/posthorn/urgency").unwrap_or_default()),
+        Column::text("SPAM", |lead: &Value| match lead.pointer("/posthorn/likelySpam") {
+            Some(Value::Bool(true)) => "likely".to_owned(),
+            _ => String::new(),
+        }),
         Column::text("CREATED", |lead: &Value| text(lead, "/createdDateTime").unwrap_or_default()),
     ];
     ctx.out.list(&leads::shown(&found?, session.now), &columns, "no such lead");
@@ -230,6 +234,9 @@ fn page(now: Timestamp, lead: &Lead, shown: &Value) -> String {
         true => page.row("Contact", Some("hidden, since the lead has expired".to_owned())),
         false => people(shown, "/customerProfile/team").for_each(|person| page.row("Contact", Some(person))),
     }
+    page.row("E-mail", text(shown, "/emailValidity"));
+    page.row("Phone", text(shown, "/phoneValidity"));
+    page.row("Spam", lead.is_likely_spam().then(|| likely_spam(shown)));
     let address = ["addressLine1", "addressLine2", "postalCode", "city", "state", "country"];
     page.row("Address", joined(shown, "/customerProfile/address", &address));
     page.row(
@@ -251,6 +258,14 @@ fn page(now: Timestamp, lead: &Lead, shown: &Value) -> String {
     page.row("CRM id", text(shown, "/posthorn/answer/crmId"));
     page.row("Campaign", text(shown, "/posthorn/answer/campaignId"));
     page.end()
+}
+
+/// Says why a lead is likely spam.
+fn likely_spam(shown: &Value) -> String {
+    match text(shown, "/emailValidity").as_deref() {
+        Some("Spam") => "likely: its e-mail is of a domain that is known for spam".to_owned(),
+        _ => "likely: its quality is low".to_owned(),
+    }
 }
 
 /// Columns of the names on the left.

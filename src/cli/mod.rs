@@ -40,6 +40,7 @@ mod status;
 mod suppressions;
 mod template;
 mod token;
+mod verify;
 mod walk;
 
 use std::future::ready;
@@ -123,6 +124,7 @@ fn dispatch(command: Command, ctx: &Context) -> LocalBoxFuture<'_, Result<Exit, 
         Command::Status(args) => begin(args, ctx, status::status),
         Command::Audit(args) => begin(args, ctx, audit::audit),
         Command::Doctor(args) => begin(args, ctx, doctor::doctor),
+        Command::Verify(args) => begin(args, ctx, verify::verify),
         Command::Report(args) => begin(args, ctx, partner_report::report),
         Command::Leads(Leads::List(args)) => begin(*args, ctx, leads::list),
         Command::Leads(Leads::Show(args)) => begin(args, ctx, leads::show),

@@ -33,9 +33,10 @@ use crate::intake::gather::gather;
 use crate::intake::nats::Feed;
 use crate::settings::{self, Settings};
 use crate::store::Store;
+use crate::verify::Verifier;
 use crate::{telemetry, timers};
 
-/// How long `serve` sleeps at most: so soon it sees what another process has brought, by five look-ups of an index.
+/// How long `serve` sleeps at most: so soon it sees what another process has brought, by six look-ups of an index.
 const POLL: Duration = Duration::from_millis(500);
 /// When `serve` first closes the books: not while everything else begins.
 const FIRST_AUDIT: Duration = Duration::from_secs(60);
@@ -153,6 +154,11 @@ pub(crate) async fn serve(_args: &Serve, ctx: &Context) -> Result<Exit, Failure>
         settings.clone(),
     ));
     tasks.spawn(run_fetches(pace.clone(), fetches, current.clone()));
+    tasks.spawn(run_verifier(
+        pace.clone(),
+        Verifier::new(&session.store, settings, stop.clone()),
+        current.clone(),
+    ));
     tasks.spawn(run_bounces(
         session.store.clone(),
         pace.clone(),
@@ -319,6 +325,7 @@ fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("http.patience", old.http.patience != new.http.patience),
         ("http.ready_within", old.http.ready_within != new.http.ready_within),
         ("bounces.maildir", old.bounces.maildir != new.bounces.maildir),
+        ("verify.nameserver", old.verify.nameserver != new.verify.nameserver),
         ("portal.resource_url", old.portal.resource_url != new.portal.resource_url),
         (
             "portal.resource_token_file",
@@ -601,6 +608,17 @@ async fn run_fetches(mut pace: Pace, mut fetches: Fetches, current: watch::Recei
     while !pace.stop.is_cancelled() {
         let rules = Arc::clone(&current.borrow().rules);
         let next = fetches.turn(pace.clock.now(), &rules).await;
+        let next = pace.or_pause(next.map_err(Failure::from)).await;
+        pace.rest(next).await;
+    }
+    Ok(())
+}
+
+/// Looks at customers' e-mail addresses. A loop of its own: nothing else waits for the DNS.
+async fn run_verifier(mut pace: Pace, mut verifier: Verifier, current: watch::Receiver<Current>) -> Result<(), Failure> {
+    while !pace.stop.is_cancelled() {
+        let rules = Arc::clone(&current.borrow().rules);
+        let next = verifier.turn(pace.clock.now(), &rules).await;
         let next = pace.or_pause(next.map_err(Failure::from)).await;
         pace.rest(next).await;
     }

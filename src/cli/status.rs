@@ -82,6 +82,17 @@ fn page(status: &Status, configured: &str, posts_items: bool, fetches: bool) -> 
     if posts_items || status.items_to_post > 0 {
         page.field("items", format_args!("{} to be posted", status.items_to_post));
     }
+    if status.to_verify > 0 {
+        let leads = count(
+            status.to_verify,
+            "lead, of which the mail domain is",
+            "leads, of which the mail domains are",
+        );
+        page.field(
+            "verify",
+            format_args!("{leads} to be asked for: `serve` does, or `posthorn verify`"),
+        );
+    }
     if status.waiting > 0 {
         let waiting = count(status.waiting, "mail waits", "mails wait");
         page.field("waiting", format_args!("{waiting} for a relay or for the pace"));

@@ -319,7 +319,7 @@ impl Composer {
             source: told.source(),
             call_to_action: told.call_to_action(),
             value: told.value(formats),
-            is_spam: told.is_spam(),
+            is_spam: told.is_spam(lead.email_validity),
             answers: None,
         }
     }

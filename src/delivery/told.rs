@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Number;
 
+use crate::lead::OneOf;
+use crate::lead::values::{EmailValidity, Quality};
 use crate::template::{ContactView, Formats};
 
 /// The fields that mails show; intake has seen to it that each is of its kind, or null.
@@ -96,9 +98,10 @@ impl Told {
         Some(formats.amount(value, currency))
     }
 
-    /// Tells whether the lead is likely spam.
-    pub(super) fn is_spam(&self) -> bool {
-        self.quality.as_deref() == Some("Low") || self.email_validity.as_deref() == Some("Spam")
+    /// Tells whether the lead is likely spam, as `Lead::is_likely_spam` does; `found` is what posthorn found out where the record says nothing.
+    pub(super) fn is_spam(&self, found: Option<EmailValidity>) -> bool {
+        let email = self.email_validity.as_deref().or(found.map(OneOf::as_str));
+        self.quality.as_deref() == Some(Quality::Low.as_str()) || email == Some(EmailValidity::Spam.as_str())
     }
 }
 
@@ -122,7 +125,7 @@ mod tests {
             let told = Told::read(record);
             assert_eq!((told.contact(), told.notes(), told.country()), (None, None, None), "{record}");
             assert_eq!(
-                (told.source(), told.value(Formats::built_in("en")), told.is_spam()),
+                (told.source(), told.value(Formats::built_in("en")), told.is_spam(None)),
                 (None, None, false),
                 "{record}"
             );
@@ -144,6 +147,11 @@ mod tests {
         assert_eq!(told.value(Formats::built_in("de")).as_deref(), Some("12.500,50\u{a0}£"));
         assert_eq!(told.country().as_deref(), Some("GB"));
         assert_eq!(told.call_to_action().as_deref(), Some("ContactMe"));
-        assert!(told.is_spam());
+        assert!(told.is_spam(None));
+        assert!(told.is_spam(Some(EmailValidity::Valid)), "what the record says counts");
+        assert!(
+            Told::read("{}").is_spam(Some(EmailValidity::Spam)),
+            "what was found out, where it says nothing"
+        );
     }
 }

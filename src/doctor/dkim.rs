@@ -5,8 +5,9 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::doctor::answers::{Answers, Question, cut, tags, unanswered};
+use crate::dns::answers::{Answers, Question};
 use crate::doctor::der::rsa_modulus;
+use crate::doctor::text::{cut, tags, unanswered};
 use crate::doctor::{Area, Check};
 
 /// Base64 with or without padding: mailboxes take both.
@@ -195,7 +196,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::doctor::answers::testing::{settle, zone};
+    use crate::dns::answers::testing::{settle, zone};
 
     /// RFC 8463, appendix A.2.
     const RSA: &str = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/b\

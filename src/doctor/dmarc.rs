@@ -4,7 +4,8 @@
 //! RFC 7489 use the list; the two differ where a public suffix publishes a record.
 //! **Not here:** whether SPF or DKIM pass: [`spf`](crate::doctor::spf) and [`dkim`](crate::doctor::dkim) say so.
 
-use crate::doctor::answers::{Answers, Question, cut, tags, unanswered};
+use crate::dns::answers::{Answers, Question};
+use crate::doctor::text::{cut, tags, unanswered};
 use crate::doctor::{Area, Check};
 
 /// Labels that the walk goes on with after a longer name (RFC 9989 §4.10): eight questions at most.
@@ -372,7 +373,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::doctor::answers::testing::{settle, zone};
+    use crate::dns::answers::testing::{settle, zone};
 
     fn organization_of(domain: &str, lines: &str) -> String {
         settle(zone(lines), |known| {
@@ -518,7 +519,7 @@ mod tests {
         #[test]
         fn a_walk_asks_eight_questions_at_most(domain in "[a-z](\\.[a-z]){0,60}") {
             let n = std::cell::Cell::new(0);
-            let counting = |_: &Question| { n.set(n.get() + 1); crate::doctor::answers::Answer::Nothing };
+            let counting = |_: &Question| { n.set(n.get() + 1); crate::dns::answers::Answer::Nothing };
             settle(counting, |known| Ok(walk(&domain, known, &mut Vec::new())?.len()));
             prop_assert!(n.get() <= 8);
         }

@@ -1,6 +1,7 @@
 //! Whether a domain takes mail: an address that nobody can answer, or to which no bounce can come back, is told.
 
-use crate::doctor::answers::{Answers, Question, unanswered};
+use crate::dns::answers::{Answers, Question};
+use crate::doctor::text::unanswered;
 use crate::doctor::{Area, Check};
 
 /// Says whether mail to a domain arrives anywhere. `what` names the setting, such as `mail.from`; `lost` says what is lost where it does not.
@@ -56,7 +57,7 @@ pub fn judge(name: &'static str, what: &str, domain: &str, lost: &str, known: &A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::answers::testing::{settle, zone};
+    use crate::dns::answers::testing::{settle, zone};
 
     #[test]
     fn a_domain_takes_mail_by_mx_else_by_its_address_else_not_at_all() {

@@ -9,14 +9,13 @@
 
 pub mod report;
 
-pub mod answers;
 mod der;
 pub mod dkim;
 pub mod dmarc;
 pub mod mailbox;
 pub mod spf;
 mod spf_record;
-mod wire;
+mod text;
 
 mod probe;
 mod probe_database;
@@ -25,8 +24,6 @@ mod probe_files;
 mod probe_nats;
 mod probe_relay;
 mod probe_web;
-mod resolver;
 
 pub use probe::{Asked, examine};
 pub use report::{Area, Check, Report, State};
-pub use resolver::default_servers;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::clock::wall_now;
+use crate::dns::Resolver;
 use crate::doctor::report::{Area, Check, Report};
-use crate::doctor::resolver::Resolver;
 use crate::doctor::{probe_database, probe_dns, probe_files, probe_nats, probe_relay, probe_web};
 use crate::settings::{Error, Loaded, Settings};
 use crate::time::Timestamp;

@@ -1,12 +1,12 @@
 //! Asks the DNS for what is published of the sender, and has it judged.
 
 use crate::delivery::signing;
-use crate::doctor::answers::{Answer, Answers, Question};
+use crate::dns::Resolver;
+use crate::dns::answers::{Answer, Answers, Question};
 use crate::doctor::dmarc::Sender;
 use crate::doctor::probe::{Asked, Seen};
 use crate::doctor::probe_relay::addresses_of;
 use crate::doctor::report::{Area, Check};
-use crate::doctor::resolver::Resolver;
 use crate::doctor::{dkim, dmarc, mailbox, spf};
 use crate::partner::EmailAddress;
 use crate::settings::Transport;

@@ -7,8 +7,9 @@
 
 use core::net::IpAddr;
 
-use crate::doctor::answers::{Answers, Question, cut, unanswered};
+use crate::dns::answers::{Answers, Question};
 use crate::doctor::spf_record::{Mechanism, Record, has_macro, is_spf, parse};
+use crate::doctor::text::{cut, unanswered};
 use crate::doctor::{Area, Check};
 
 /// Terms that ask the DNS, over all records together: at the eleventh a receiver gives up (RFC 7208 §4.6.4).
@@ -426,7 +427,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::doctor::answers::testing::{settle, zone};
+    use crate::dns::answers::testing::{settle, zone};
 
     fn policy_of(domain: &str, lines: &str) -> Policy {
         settle(zone(lines), |known| policy(domain, known))
@@ -649,9 +650,9 @@ mod tests {
         fn no_text_makes_it_panic_or_go_on_for_ever(record in "v=spf1( [ -~]{0,30}){0,12}", other in "\\PC{0,60}") {
             let lines = |question: &Question| {
                 if question.name == "contoso.com" {
-                    crate::doctor::answers::Answer::Texts(vec![record.clone(), other.clone()])
+                    crate::dns::answers::Answer::Texts(vec![record.clone(), other.clone()])
                 } else {
-                    crate::doctor::answers::Answer::Texts(vec![record.clone()])
+                    crate::dns::answers::Answer::Texts(vec![record.clone()])
                 }
             };
             let policy = settle(lines, |known| policy("contoso.com", known));

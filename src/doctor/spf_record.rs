@@ -4,8 +4,8 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::doctor::answers::cut;
 use crate::doctor::spf::Verdict;
+use crate::doctor::text::cut;
 
 /// One record, read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,12 @@ pub mod id;
 pub mod kind;
 pub(crate) mod marketplace;
 pub mod model;
+pub mod phone;
 pub mod record;
 pub mod show;
+pub mod spam;
 pub mod stage;
+pub mod validity;
 pub mod values;
 
 pub use crate::fields::OneOf;

@@ -6,6 +6,7 @@ use crate::fields::OneOf;
 use crate::lead::kind::Kind;
 use crate::lead::model::Lead;
 use crate::lead::stage::Stage;
+use crate::lead::validity::is_likely_spam;
 use crate::partner::record::Mailbox;
 use crate::time::Timestamp;
 
@@ -29,7 +30,8 @@ impl Lead {
         if self.is_contact_hidden_at(now) {
             hide_contact(&mut json);
         }
-        json.insert("posthorn".into(), self.own_fields(now, stage, &answer));
+        let own = self.own_fields(now, stage, &answer, is_likely_spam(&json));
+        json.insert("posthorn".into(), own);
         Value::Object(json)
     }
 
@@ -62,7 +64,7 @@ impl Lead {
     }
 
     /// What posthorn adds to the resource.
-    fn own_fields(&self, now: Timestamp, stage: Stage, answer: &Map<String, Value>) -> Value {
+    fn own_fields(&self, now: Timestamp, stage: Stage, answer: &Map<String, Value>, is_likely_spam: bool) -> Value {
         let mut own = json!({
             "kind": self.kind.as_str(),
             "isTest": self.kind == Kind::Test,
@@ -76,6 +78,7 @@ impl Lead {
             "digestId": self.digest_id,
             "quiet": self.is_quiet,
             "favourite": self.is_favourite,
+            "likelySpam": is_likely_spam,
             "receivedDateTime": self.received_at,
             "contactHidden": self.is_contact_hidden_at(now),
             "erasedDateTime": self.erased_at,

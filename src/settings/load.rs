@@ -107,6 +107,9 @@ impl Loaded {
         for (name, programme) in &settings.programmes {
             folder_at(format!("programmes.{name}.templates_dir"), &programme.templates_dir);
         }
+        if let Err(wrong) = settings.verify.clone().read_file() {
+            faults.push(self.origins.fault("verify.spam_domains_file", wrong));
+        }
         faults
     }
 }
@@ -140,9 +143,14 @@ impl Environment {
 /// environment over it.
 ///
 /// # Errors
-/// [`Error::Unreadable`] if a file that was named, or that is there, cannot be read; [`Error::Faults`] with everything that is wrong.
+/// [`Error::Unreadable`] if a file that was named, or that is there, cannot be read; [`Error::Faults`] with everything that is wrong, in
+/// `verify.spam_domains_file`, too.
 pub fn load(config: Option<&Path>) -> Result<Loaded, Error> {
-    load_from(config, &Environment::of_this_process(), &STANDARD_FILES.map(Path::new))
+    let mut loaded = load_from(config, &Environment::of_this_process(), &STANDARD_FILES.map(Path::new))?;
+    match loaded.settings.verify.read_file() {
+        Ok(()) => Ok(loaded),
+        Err(wrong) => Err(Error::Faults(vec![loaded.fault("verify.spam_domains_file", wrong)])),
+    }
 }
 
 /// As [`load`], but what is wrong comes beside what could be read: a key that is wrong has its default. For whoever looks for more that is wrong.

@@ -27,5 +27,5 @@ pub use programmes::{Branding, Colour, Programme};
 pub use read::{Fault, Place};
 pub use tables::{
     ActionCenter, Bounces, Database, DatabaseUrl, Dkim, Domain, InDoubt, Level, Log, LogFormat, Mail, Mode, Nats, Portal, Relay, Sender,
-    Settings, Smtp, Templates, Tls, Transport, Worker,
+    Settings, Smtp, Templates, Tls, Transport, Verify, Worker,
 };

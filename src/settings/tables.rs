@@ -3,9 +3,10 @@
 //! The prose for operators stands in `config/posthorn.toml`; a test holds the two together.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use crate::partner::EmailAddress;
 use crate::policy::Policy;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub http: Http,
     /// Where bounces come from, and how long they are kept.
     pub bounces: Bounces,
+    /// How customers' e-mail and phone are looked at.
+    pub verify: Verify,
     /// How the worker paces itself.
     pub worker: Worker,
     /// Where mail templates are overridden, and how mails look.
@@ -70,6 +73,7 @@ impl Table for Settings {
         v.table("nats", &mut self.nats);
         v.table("http", &mut self.http);
         v.table("bounces", &mut self.bounces);
+        v.table("verify", &mut self.verify);
         v.table("worker", &mut self.worker);
         v.table("templates", &mut self.templates);
         v.tables("programmes", &mut self.programmes, PROGRAMMES_MAX, is_programme_name);
@@ -406,6 +410,72 @@ impl Table for Bounces {
         v.key("maildir", &mut self.maildir);
         v.bounded("keep", &mut self.keep, HOUR..=365 * DAY);
     }
+}
+
+/// Table `verify`.
+#[derive(Clone, Debug)]
+pub struct Verify {
+    /// Whether the DNS is asked for the domains of customers' e-mail addresses.
+    pub mx: bool,
+    /// Which server is asked; unset: the system's.
+    pub nameserver: Option<SocketAddr>,
+    /// Domains that are known for spam, beside the built-in list.
+    pub spam_domains: Vec<String>,
+    /// A file with more of them, one a line.
+    pub spam_domains_file: Option<PathBuf>,
+    /// Domains that are not, whatever lists say.
+    pub allowed_domains: Vec<String>,
+    /// What stands in `spam_domains_file`; read with the configuration, and set by no key.
+    pub listed: Vec<String>,
+}
+
+impl Default for Verify {
+    fn default() -> Self {
+        Self {
+            mx: true,
+            nameserver: None,
+            spam_domains: Vec::new(),
+            spam_domains_file: None,
+            allowed_domains: Vec::new(),
+            listed: Vec::new(),
+        }
+    }
+}
+
+impl Table for Verify {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.key("mx", &mut self.mx);
+        v.key("nameserver", &mut self.nameserver);
+        v.checked("spam_domains", &mut self.spam_domains, |domains| are_domains(domains));
+        v.key("spam_domains_file", &mut self.spam_domains_file);
+        v.checked("allowed_domains", &mut self.allowed_domains, |domains| are_domains(domains));
+    }
+}
+
+impl Verify {
+    /// Returns all domains that the operator knows for spam.
+    pub fn spam_domains(&self) -> impl Iterator<Item = &str> {
+        self.spam_domains.iter().chain(&self.listed).map(String::as_str)
+    }
+
+    /// Reads `spam_domains_file`.
+    pub(crate) fn read_file(&mut self) -> Result<(), String> {
+        let Some(file) = &self.spam_domains_file else { return Ok(()) };
+        let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        self.listed.clear();
+        for (line, number) in text.lines().map(str::trim).zip(1..) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            is_domain(line).map_err(|wrong| format!("{}:{number}: {wrong}", file.display()))?;
+            self.listed.push(line.to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn are_domains(domains: &[String]) -> Result<(), String> {
+    domains.iter().try_for_each(|domain| is_domain(domain))
 }
 
 /// Table `worker`.

@@ -153,6 +153,20 @@ impl Setting for Vec<u32> {
     }
 }
 
+impl Setting for Vec<String> {
+    fn read(value: &Value) -> Result<Self, String> {
+        let entries = value
+            .as_array()
+            .ok_or_else(|| format!("{} is not a list of texts such as [\"contoso.com\", \"contoso.net\"]", found(value)))?;
+        entries.iter().map(String::read).collect()
+    }
+
+    fn show(&self) -> Option<Value> {
+        let entries: Vec<Value> = self.iter().cloned().map(Value::String).collect();
+        (!entries.is_empty()).then_some(Value::Array(entries))
+    }
+}
+
 /// The greatest number of mails that a limit may name.
 pub(crate) const COUNT_MAX: u32 = 100_000_000;
 

@@ -306,7 +306,7 @@ struct ContentRow<'a> {
 const UPDATE_CONTENT: Sql = sql!("leads.update_content":
     "update lead
 set version = r.version, customer = r.customer, deal = r.deal, location = r.location, sender_id = r.sender_id, record = r.record,
-  email_validity = r.email_validity, phone_validity = r.phone_validity, verify_at = r.verify_at
+  email_validity = r.email_validity, phone_validity = r.phone_validity, verify_at = r.verify_at, verify_attempt = 0
 from " (seq bigint, version bigint, customer text, deal text, location text, sender_id text, record text, email_validity text, phone_validity text,
         verify_at bigint) " where lead.seq = r.seq and lead.version < r.version");
 

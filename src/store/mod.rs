@@ -31,6 +31,7 @@ pub mod relays;
 pub mod requests;
 pub mod resources;
 pub mod suppressions;
+pub mod verify;
 mod wake;
 pub mod workers;
 
@@ -71,6 +72,7 @@ pub fn statements() -> impl Iterator<Item = &'static Sql> {
         requests::ALL,
         resources::ALL,
         suppressions::ALL,
+        verify::ALL,
         workers::ALL,
     ];
     rooms.into_iter().flatten().copied()

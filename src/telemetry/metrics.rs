@@ -88,6 +88,12 @@ pub const METRICS: &[Metric] = &[
         "Records that came in: new, updated, unchanged, rejected.",
     ),
     metric(
+        VERIFIED,
+        Kind::Counter,
+        &["outcome"],
+        "Leads whose e-mail was looked at: valid, invalid, spam, unknown, later (the DNS is asked again).",
+    ),
+    metric(
         PARKED,
         Kind::Gauge,
         &[],
@@ -159,6 +165,7 @@ const LEAD_TO_SENT: &str = "posthorn_lead_to_sent_seconds";
 const DELIVERIES: &str = "posthorn_deliveries_total";
 const BOUNCES: &str = "posthorn_bounces_total";
 const LEADS: &str = "posthorn_leads_total";
+const VERIFIED: &str = "posthorn_leads_verified_total";
 const PARKED: &str = "posthorn_notices_parked";
 const HELD: &str = "posthorn_leads_held";
 const REJECTED: &str = "posthorn_records_rejected";
@@ -238,6 +245,13 @@ pub fn set_gauges(gauges: &Gauges) {
 pub(super) fn records_taken_in(outcomes: &[(&'static str, u64)]) {
     for (outcome, n) in outcomes {
         SERIES.add(LEADS, &[("outcome", outcome)], *n);
+    }
+}
+
+/// Counts leads whose e-mail was looked at.
+pub(super) fn leads_verified(outcomes: &[(&'static str, u64)]) {
+    for (outcome, n) in outcomes {
+        SERIES.add(VERIFIED, &[("outcome", outcome)], *n);
     }
 }
 

@@ -96,6 +96,12 @@ pub fn bounce_taken_in(class: &str, state: &str, is_repeat: bool) {
     tracing::info!(class, state, is_repeat, "bounce taken in");
 }
 
+/// What was found out about customers' e-mail and phone was committed.
+pub fn leads_verified(outcomes: &[(&'static str, u64)]) {
+    metrics::leads_verified(outcomes);
+    tracing::debug!(?outcomes, "leads verified");
+}
+
 /// The books were closed.
 pub fn audited(n_orphans: i64, at: crate::time::Timestamp, took: Duration) {
     metrics::audited(n_orphans, at);

@@ -39,3 +39,4 @@ mod serve;
 mod smtp_client;
 mod support;
 mod templates;
+mod verify;

@@ -17,6 +17,7 @@ use posthorn::app::{Error, Rules, feed, fire, partners, tick};
 use posthorn::fault_point::{self, Failure};
 use posthorn::lead::LeadId;
 use posthorn::lead::record::{Source, parse};
+use posthorn::lead::spam::SpamDomains;
 use posthorn::outbox::delivery::{Event, InDoubt};
 use posthorn::outbox::retry::Retry;
 use posthorn::partner::{EmailAddress, Partner, PartnerId};
@@ -211,6 +212,8 @@ impl Sim {
             keep_bounces: Duration::from_secs(30 * 24 * 3600),
             keep_sent: Duration::ZERO,
             relays: Vec::new(),
+            asks_dns: false,
+            spam_domains: SpamDomains::default(),
         };
         let mut model = Model::default();
         (model.remind_by_mail, model.is_hold) = (remind_by_mail, is_hold);

@@ -502,9 +502,9 @@ fn leads_are_sorted_by_date_customer_and_validity() {
             // Equal ones: the newest first.
             ("customer", ["4", "2", "3", "6", "1", "5"]),
             ("-customer", ["5", "1", "6", "3", "2", "4"]),
-            ("emailValidity", ["4", "3", "2", "1", "5", "6"]),
-            ("-EMAILVALIDITY", ["6", "5", "4", "3", "2", "1"]),
-            ("phoneValidity", ["6", "4", "3", "2", "1", "5"]),
+            ("emailValidity", ["4", "1", "5", "3", "2", "6"]),
+            ("-EMAILVALIDITY", ["6", "3", "2", "5", "4", "1"]),
+            ("phoneValidity", ["6", "4", "1", "5", "3", "2"]),
         ] {
             let filter = Filter {
                 order: order.parse().expect("an order"),

@@ -16,3 +16,4 @@ mod lists;
 mod recipient;
 mod sync;
 mod time;
+mod verify;

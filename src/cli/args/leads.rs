@@ -207,6 +207,21 @@ pub struct LeadsHistory {
     pub id: LeadId,
 }
 
+/// `verify`: asks the DNS for customers' mail domains.
+#[derive(Debug, clap::Args)]
+#[command(about = "Finds out which customers' e-mail addresses can be right, by their domains")]
+#[command(after_help = "\
+Asks the DNS, once for each domain; `serve` does so by itself, `work` does not.
+
+Examples:
+  posthorn verify
+  posthorn verify --limit 1000 --json")]
+pub struct Verify {
+    /// Look at so many leads at most; at all that are due where it is not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
 /// `erase`: erases the personal data of leads.
 #[derive(Debug, clap::Args)]
 #[command(about = "Erases the personal data of leads; counts and history stay")]

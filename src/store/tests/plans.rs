@@ -64,6 +64,7 @@ const MAY_GO_THROUGH_OPEN: &[&str] = &[
 /// Statements that give rows in the order of an index: sorting would read all that is due before the first row comes.
 const IN_ORDER: &[&str] = &[
     "leads.due",
+    "verify.claim",
     "leads.to_erase",
     "notices.due",
     "digests.due",

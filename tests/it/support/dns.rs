@@ -23,7 +23,9 @@ pub struct Dns {
 
 struct Shared {
     zone: Vec<(String, String, String)>,
-    /// What was asked over TCP.
+    /// What was asked.
+    n_asked: usize,
+    /// What of it over TCP.
     n_tcp: usize,
     is_stopped: bool,
 }
@@ -41,6 +43,7 @@ impl Dns {
         let address = udp.local_addr().expect("an address");
         let shared = Arc::new(Mutex::new(Shared {
             zone: Vec::new(),
+            n_asked: 0,
             n_tcp: 0,
             is_stopped: false,
         }));
@@ -58,7 +61,9 @@ impl Dns {
                     return;
                 }
                 if let Ok((n, from)) = udp.recv_from(&mut question) {
-                    let answer = shared.lock().unwrap().answer(&question[..n], true);
+                    let mut shared = shared.lock().unwrap();
+                    shared.n_asked += 1;
+                    let answer = shared.answer(&question[..n], true);
                     udp.send_to(&answer, from).ok();
                 }
                 if let Ok((mut stream, _)) = tcp.accept() {
@@ -92,6 +97,11 @@ impl Dns {
 
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// How many questions came; one that is repeated over TCP counts once.
+    pub fn n_asked(&self) -> usize {
+        self.shared.lock().unwrap().n_asked
     }
 
     /// How many questions came over TCP.

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use crate::doctor::answers::{Answer, Kind, Question};
-use crate::doctor::wire::{self, Data, Said, Type};
+use crate::dns::answers::{Answer, Kind, Question};
+use crate::dns::wire::{self, Data, Said, Type};
 
 /// How long one server may take for one try. Resolvers that have to look far take a second.
 const TRY_TIME_MAX: Duration = Duration::from_secs(3);
@@ -22,11 +22,13 @@ const SERVERS_MAX: usize = 3;
 const PORT: u16 = 53;
 
 /// Asks these servers, in their order.
-pub(super) struct Resolver {
+pub struct Resolver {
     servers: Vec<SocketAddr>,
     random: SystemRandom,
-    /// Set once none of them has answered: the next question does not wait for that, too.
+    /// Set once none of them has answered.
     is_away: AtomicBool,
+    /// Whether later questions then wait for that, too.
+    is_patient: bool,
 }
 
 /// Returns the servers of `/etc/resolv.conf`; the local one where it names none.
@@ -50,27 +52,37 @@ fn servers_in(text: &str) -> Vec<SocketAddr> {
 }
 
 impl Resolver {
-    pub(super) fn new(servers: Vec<SocketAddr>) -> Self {
+    /// One that asks nothing more once none of the servers has answered a question: for somebody who waits.
+    pub fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
             servers,
             random: SystemRandom::new(),
             is_away: AtomicBool::new(false),
+            is_patient: false,
+        }
+    }
+
+    /// One that asks every question: a server may be silent about one name only.
+    pub fn patient(servers: Vec<SocketAddr>) -> Self {
+        Self {
+            is_patient: true,
+            ..Self::new(servers)
         }
     }
 
     /// Names the servers, for sentences.
-    pub(super) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let shown: Vec<String> = self.servers.iter().map(ToString::to_string).collect();
         shown.join(", ")
     }
 
     /// Tells whether none of the servers answers.
-    pub(super) fn is_away(&self) -> bool {
+    pub fn is_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)
     }
 
     /// Asks a question.
-    pub(super) async fn ask(&self, question: &Question) -> Answer {
+    pub async fn ask(&self, question: &Question) -> Answer {
         match question.kind {
             Kind::Texts => self.ask_one(&question.name, Type::Txt).await,
             Kind::Exchanges => self.ask_one(&question.name, Type::Mx).await,
@@ -93,7 +105,7 @@ impl Resolver {
     }
 
     async fn ask_one(&self, name: &str, kind: Type) -> Answer {
-        if self.is_away() {
+        if self.is_away() && !self.is_patient {
             return Answer::Failed("nothing".into());
         }
         let mut refused = None;

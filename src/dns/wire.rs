@@ -1,7 +1,7 @@
 //! Questions and answers of the DNS as bytes (RFC 1035 §4, EDNS by RFC 6891): as much as a stub that asks a resolver for TXT, MX, A and AAAA needs.
 //!
 //! Why not hickory-resolver: it and what it brings compile for 50 s on the project's two cores (0.26, `tokio` and `system-config` alone), and this asks
-//! four kinds of question, of one command.
+//! four kinds of question.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
