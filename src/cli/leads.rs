@@ -29,7 +29,8 @@ pub(crate) async fn list(args: &LeadsList, ctx: &Context) -> Result<Exit, Failur
     })
     .await;
     session.store.close().await;
-    let columns = [
+    let shown = leads::shown(&found?, session.now);
+    let mut columns = vec![
         Column::text("ID", |lead: &Value| text(lead, "/id").unwrap_or_default()),
         Column::text("CUSTOMER", |lead: &Value| text(lead, "/customerProfile/name").unwrap_or_default()),
         Column::text("PARTNER", |lead: &Value| text(lead, "/organizationId").unwrap_or_default()),
@@ -39,14 +40,20 @@ pub(crate) async fn list(args: &LeadsList, ctx: &Context) -> Result<Exit, Failur
             _ => joined(lead, "", &["status", "substatus"]).unwrap_or_default().replace(", ", "/"),
         }),
         Column::text("URGENCY", |lead: &Value| text(lead, "/posthorn/urgency").unwrap_or_default()),
-        Column::text("SPAM", |lead: &Value| match lead.pointer("/posthorn/likelySpam") {
-            Some(Value::Bool(true)) => "likely".to_owned(),
-            _ => String::new(),
-        }),
         Column::text("CREATED", |lead: &Value| text(lead, "/createdDateTime").unwrap_or_default()),
     ];
-    ctx.out.list(&leads::shown(&found?, session.now), &columns, "no such lead");
+    // A column for what nobody has only takes room.
+    if shown.iter().any(is_likely_spam) {
+        columns.push(Column::text("SPAM", |lead: &Value| {
+            if is_likely_spam(lead) { "likely" } else { "" }.to_owned()
+        }));
+    }
+    ctx.out.list(&shown, &columns, "no such lead");
     Ok(Exit::Done)
+}
+
+fn is_likely_spam(shown: &Value) -> bool {
+    shown.pointer("/posthorn/likelySpam") == Some(&Value::Bool(true))
 }
 
 /// Returns what the command line asks for.
