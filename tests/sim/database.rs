@@ -11,6 +11,7 @@ use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, SqliteConnection};
+use tokio::sync::Mutex;
 
 /// The tables that are watched, and the key of each.
 const WATCHED: [(&str, &str); 10] = [
@@ -235,8 +236,10 @@ const NOT_WATCHED: [(&str, &str); 6] = [
 ];
 
 async fn postgres_template(server: &str) -> String {
-    static TEMPLATE: OnceLock<String> = OnceLock::new();
-    if let Some(name) = TEMPLATE.get() {
+    // Held while it is made: two tests may be the first.
+    static TEMPLATE: Mutex<Option<String>> = Mutex::const_new(None);
+    let mut template = TEMPLATE.lock().await;
+    if let Some(name) = &*template {
         return name.clone();
     }
     let name = format!("posthorn_sim_{}_template", std::process::id());
@@ -263,7 +266,7 @@ async fn postgres_template(server: &str) -> String {
         .await
         .expect("the triggers are made");
     eye.close().await.ok();
-    TEMPLATE.get_or_init(|| name).clone()
+    template.insert(name).clone()
 }
 
 /// Drops what the runs on PostgreSQL were copied from.
