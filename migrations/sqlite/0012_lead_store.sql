@@ -13,7 +13,6 @@ create index lead_closed on lead (stage_since, seq) where erased_at is null and 
 -- What lists find a lead by: a function of its row (`lead::facets`), written with it. It may be made anew at any time.
 create table lead_facet (
   seq integer primary key,         -- the lead's
-  partner_id text not null,
   tab text,                        -- R-TABS: marketplace, qualified
   origin text,                     -- profile, offer
   call_to_action text,
@@ -27,7 +26,4 @@ create table lead_facet (
   words text not null,             -- folded: what free text finds it by
   contact_words text not null      -- folded: what finds it only while its contact data is shown (R-EXPIRY)
 );
--- index: leads_facets_of_partner
-create index lead_facet_partner on lead_facet (partner_id, seq);
-
 insert into meta (key, value) values ('facets', 'none');

@@ -108,6 +108,11 @@ impl Facets {
 /// assert_eq!(fold("  Müller &\tSÖHNE"), "muller & sohne");
 /// ```
 pub fn fold(text: &str) -> String {
+    // Most texts are ASCII, where a letter has no other forms.
+    if text.is_ascii() {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        return words.join(" ").to_ascii_lowercase();
+    }
     let folded: String = text
         .nfkd()
         .filter(|c| !is_combining_mark(*c))

@@ -31,7 +31,6 @@ const FILL_MAX: i64 = 500;
 #[derive(Serialize)]
 struct FacetRow<'a> {
     id: &'a str,
-    partner_id: &'a str,
     tab: Option<&'static str>,
     origin: Option<&'static str>,
     call_to_action: Option<&'static str>,
@@ -47,11 +46,11 @@ struct FacetRow<'a> {
 }
 
 const PUT: Sql = sql!("facets.put":
-    "insert into lead_facet (seq, partner_id, tab, origin, call_to_action, country, source, quality, email_validity, phone_validity, customer, is_person,
+    "insert into lead_facet (seq, tab, origin, call_to_action, country, source, quality, email_validity, phone_validity, customer, is_person,
   words, contact_words)
-select lead.seq, r.partner_id, r.tab, r.origin, r.call_to_action, r.country, r.source, r.quality, r.email_validity, r.phone_validity, r.customer,
+select lead.seq, r.tab, r.origin, r.call_to_action, r.country, r.source, r.quality, r.email_validity, r.phone_validity, r.customer,
   r.is_person, r.words, r.contact_words
-from " (id text, partner_id text, tab text, origin text, call_to_action text, country text, source text, quality text, email_validity text,
+from " (id text, tab text, origin text, call_to_action text, country text, source text, quality text, email_validity text,
         phone_validity text, customer text, is_person boolean, words text, contact_words text)
     " join lead on lead.id = r.id where true
 on conflict (seq) do update set tab = excluded.tab, origin = excluded.origin, call_to_action = excluded.call_to_action, country = excluded.country,
@@ -71,7 +70,6 @@ fn facet_row(lead: &Lead) -> FacetRow<'_> {
     let facets = Facets::of(lead);
     FacetRow {
         id: lead.id.as_str(),
-        partner_id: lead.partner_id.as_str(),
         tab: facets.tab.map(OneOf::as_str),
         origin: facets.origin.map(OneOf::as_str),
         call_to_action: facets.call_to_action.map(OneOf::as_str),

@@ -108,8 +108,8 @@ fn seed(n: u32, n_open: u32, m: u32) -> String {
            case when i % 500 = 0 and i > {open} then 'held' when i % 3 = 0 then 'digest' else 'single' end, '2026-03-02', i,
            case when i % 3 = 0 then i end, case when i % 5 = 0 then i end, case when i % 7 = 0 then i end, false, 'Customer',
            '{filler}' from n;
-         {n_rows} insert into lead_facet (seq, partner_id, tab, origin, country, customer, is_person, words, contact_words)
-         select i, 'partner-' || (i % {m}), 'Marketplace', 'Offer', 'DE', 'customer', false, '{filler}', 'ada' from n;
+         {n_rows} insert into lead_facet (seq, tab, origin, country, customer, is_person, words, contact_words)
+         select i, 'Marketplace', 'Offer', 'DE', 'customer', false, '{filler}', 'ada' from n;
          {n_rows} insert into digest (partner_id, state, due_at, opened_at, closed_at, closed_by, day, n_leads)
          select 'partner-' || i, case when i > {open} then 'collecting' else 'closed' end, i * 1000, i * 1000, case when i > {open} then null else i end,
            case when i > {open} then null else 'fire' end, '2026-03-02', 1 from n;
