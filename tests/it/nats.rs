@@ -54,7 +54,7 @@ fn leads_come_from_a_stream_once_and_are_acknowledged_when_they_are_here() {
         nats.publish(
             "leads.wrong",
             &[],
-            &json!({ "id": "wrong", "organizationId": "contoso" }).to_string(),
+            &json!({ "id": "wrong", "organizationId": "contoso", "createdDateTime": "when Ada called" }).to_string(),
         );
         running.until("all is acknowledged", || nats.n_left() == 0);
         assert_eq!(ids(posthorn), ["event", "one", "three", "two"]);
@@ -68,6 +68,10 @@ fn leads_come_from_a_stream_once_and_are_acknowledged_when_they_are_here() {
             .collect();
         assert_eq!(sources.len(), 2, "{rejected}");
         assert!(sources.iter().all(|source| source.starts_with("NATS LEADS ")), "{sources:?}");
+        assert!(
+            !running.stderr().contains("Ada"),
+            "what a record says is the customer's, and in no log"
+        );
         // The same once more, and then one that says what has been taken in when it is.
         nats.publish("leads.contoso", &[], &text(fresh("one")));
         nats.publish("leads.contoso", &[], &text(fresh("last")));
